@@ -1,0 +1,1 @@
+"""ELFv2 as data: prototypes, argument placement, the zoo of callers."""

@@ -1,0 +1,1 @@
+"""The emulated machine and the kernel world in it."""

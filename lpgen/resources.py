@@ -1,0 +1,32 @@
+"""Files that ship with lpgen: the templates and the data files, out of a checkout, an installed wheel or a zip."""
+
+from __future__ import annotations
+
+import pkgutil
+from pathlib import Path
+
+# An editable install has templates/ beside the package; a wheel carries the same files as lpgen/templates.
+_CHECKOUT_TEMPLATES = Path(__file__).parent.parent / "templates"
+
+
+def read_data(name: str) -> str:
+    """Return the text of a data file of the package, ``name`` relative to lpgen/ (for example ``kernel/data/g1.toml``).
+
+    Raises FileNotFoundError (or OSError from a zip) when there is none.
+    """
+    data = pkgutil.get_data("lpgen", name)
+    if data is None:
+        raise FileNotFoundError(name)
+    return data.decode("utf-8")
+
+
+def read_template(name: str) -> str:
+    """Return the text of the shipped template ``name``, relative to templates/.
+
+    The checkout's own templates/ wins over a copy in the package, so that an edit is seen at once. Raises
+    FileNotFoundError (or OSError from a zip) when there is none.
+    """
+    beside = _CHECKOUT_TEMPLATES / name
+    if (_CHECKOUT_TEMPLATES / "entry_64.S.j2").is_file() and beside.is_file():
+        return beside.read_text(encoding="utf-8")
+    return read_data(f"templates/{name}")
