@@ -1,0 +1,5 @@
+"""``python -m lpgen``."""
+
+from lpgen.cli import main
+
+main()

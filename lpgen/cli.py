@@ -1,0 +1,99 @@
+"""The command group. A command's module is imported only when it is called: `lpgen --help` loads nothing but click."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from lpgen import __version__
+from lpgen.errors import LpgenError
+
+# Name and one line of help, so that `lpgen --help` needs no command's module.
+COMMANDS = {
+    "emit": "Write the drop-in trampoline assembly for a kernel.",
+    "verify": "Run the trampolines under synthetic callers and judge every contract statement.",
+    "assemble": "Assemble ppc64le kernel-style text: binary, hex, listing, JSON or object.",
+    "offsets": "Show or convert the asm-offsets constants.",
+    "doctor": "Check that the engines work on this machine.",
+}
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"lpgen.commands.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], COMMANDS, 1)
+            hint = f"did you mean {near[0]!r}?" if near else "see lpgen --help"
+            raise LpgenError(f"no such command {args[0]!r}", hint=hint)
+        return super().resolve_command(ctx, args)
+
+
+EPILOG = """\b
+Exit codes: 0 it holds, 1 a contract statement is broken, 2 usage or input.
+Completion: eval "$(_LPGEN_COMPLETE=bash_source lpgen)"   (zsh_source, fish_source)
+\b
+Example:
+  lpgen emit --out entry_64.S && lpgen verify
+"""
+
+
+@click.group(cls=_Lazy, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="lpgen")
+def cli() -> None:
+    """Generate, assemble and run the ppc64le ftrace entry and livepatch trampolines of the Linux kernel."""
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line; exit with 0 (holds), 1 (a statement is broken) or 2 (usage or input)."""
+    sys.exit(run(argv))
+
+
+def run(argv: list[str] | None = None) -> int:
+    """Run the command line and return its exit code; every error that a person can cause is one line on stderr."""
+    try:
+        result: Any = cli.main(args=argv, prog_name="lpgen", standalone_mode=False)
+    except LpgenError as error:
+        click.echo(f"lpgen: {error}", err=True)
+        return error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return 2
+    except click.ClickException as error:
+        where = f"lpgen {error.ctx.info_name}" if _is_usage(error) else "lpgen"
+        click.echo(f"{where}: {error.format_message()}", err=True)
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("lpgen: stopped", err=True)
+        return 130
+    except BrokenPipeError:
+        # The reader has what it wanted (`lpgen emit | head`); keep the interpreter from flushing into the closed pipe.
+        sys.stdout = None  # type: ignore[assignment]
+        return 141
+    return result if isinstance(result, int) else 0
+
+
+def _is_usage(error: click.ClickException) -> bool:
+    return isinstance(error, click.UsageError) and error.ctx is not None and error.ctx.parent is not None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""lpgen offsets: show or convert the asm-offsets constants."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from lpgen import __version__
+from lpgen.errors import LpgenError
+from lpgen.kernel.generations import DEFAULT_VERSION, Kernel, kernel
+from lpgen.kernel.offsets import Offset, read_offsets
+from lpgen.report.files import write_out
+
+FORMATS = ("header", "toml", "json", "table")
+JSON_SCHEMA = "lpgen.offsets/1"
+COLUMNS = ("name", "dec", "hex", "struct", "field", "source")
+
+EPILOG = """\b
+Examples:
+  lpgen offsets                                        what lpgen takes for 4.7
+  lpgen offsets --format header --out asm-offsets.h
+  lpgen offsets --offsets linux/include/generated/asm-offsets.h --format toml
+"""
+
+
+@click.command(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--kernel", "version", default=DEFAULT_VERSION, show_default=True, help="Kernel version.")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True, help="What to write.")
+@click.option(
+    "--offsets", "file", metavar="FILE", help="A kernel build's asm-offsets.h, or TOML, in place of defaults."
+)
+@click.option("--out", default="-", metavar="FILE", show_default=True, help="Where to write; - is standard output.")
+def command(version: str, form: str, file: str | None, out: str) -> None:
+    """Show or convert the asm-offsets constants: value, C field and where each comes from.
+
+    Without --offsets they are lpgen's own facts for the kernel. A FILE is checked as it is loaded; names of it that
+    the trampolines do not use are left out.
+    """
+    given = None if file is None else read_offsets(Path(file))
+    wanted = kernel(version, offsets=given)
+    if form == "table" and out == "-" and sys.stdout.isatty():
+        _print_table(wanted)
+        return
+    write_out(out, offsets_text(wanted, form))
+
+
+def offsets_text(kernel: Kernel, form: str) -> str:
+    """Return the constants of ``kernel`` in the format ``form``, one of FORMATS. Raises LpgenError for another."""
+    if form == "header":
+        from lpgen.source.change import offsets_header
+
+        return offsets_header(kernel, banner=_banner(kernel, form))
+    if form == "toml":
+        return f"# {_banner(kernel, form)}\n{kernel.offsets.toml_text()}"
+    if form == "json":
+        return _json(kernel)
+    if form == "table":
+        return _plain_table(kernel)
+    raise LpgenError(f"{form!r} is not a format", hint=f"the formats are {', '.join(FORMATS)}")
+
+
+def _banner(kernel: Kernel, form: str) -> str:
+    words = ["lpgen offsets --kernel", kernel.version, "--format", form]
+    if kernel.offsets_file is not None:
+        words += ["--offsets", kernel.offsets_file]
+    return f"lpgen {__version__}: {' '.join(words)}"
+
+
+def _json(kernel: Kernel) -> str:
+    document = {
+        "schema": JSON_SCHEMA,
+        "lpgen": __version__,
+        "kernel": kernel.version,
+        "generation": kernel.generation,
+        "layout": kernel.layout,
+        "label": kernel.offsets.label,
+        "offsets": [
+            {
+                "name": entry.name,
+                "value": entry.value,
+                "struct": entry.struct,
+                "field": entry.field,
+                "base": entry.base,
+                "source": entry.source,
+            }
+            for entry in kernel.offsets.entries
+        ],
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def _row(entry: Offset) -> tuple[str, ...]:
+    return entry.name, str(entry.value), hex(entry.value), entry.struct, entry.field, entry.source
+
+
+def _title(kernel: Kernel) -> str:
+    return f"kernel {kernel.version}, generation {kernel.generation}; offsets: {kernel.offsets.label}"
+
+
+def _plain_table(kernel: Kernel) -> str:
+    rows: Sequence[tuple[str, ...]] = [COLUMNS, *map(_row, kernel.offsets.entries)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
+    numeric = {COLUMNS.index("dec"), COLUMNS.index("hex")}
+    lines = [
+        "  ".join(
+            cell.rjust(width) if i in numeric else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    return "\n".join([_title(kernel), "", *lines]) + "\n"
+
+
+def _print_table(kernel: Kernel) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(_title(kernel)))
+    for column in COLUMNS:
+        table.add_column(column, justify="right" if column in {"dec", "hex"} else "left", no_wrap=column == "name")
+    for entry in kernel.offsets.entries:
+        table.add_row(*map(Text, _row(entry)))
+    Console().print(table)

@@ -1,0 +1,68 @@
+"""Options that several commands share, and what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lpgen.errors import LpgenError
+from lpgen.kernel.generations import DEFAULT_VERSION, Kernel, kernel
+
+CONTEXT = {"help_option_names": ["-h", "--help"]}
+
+
+def kernel_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --kernel, --config and --offsets."""
+    for option in (
+        click.option(
+            "--offsets",
+            metavar="FILE",
+            help="asm-offsets.h of a kernel build, or TOML as `lpgen offsets` writes it.  [default: lpgen's own]",
+        ),
+        click.option("--config", metavar="CONFIG_X=y|n", multiple=True, help="Set a kernel option; may be repeated."),
+        click.option("--kernel", "version", default=DEFAULT_VERSION, show_default=True, help="Kernel version."),
+    ):
+        function = option(function)
+    return function
+
+
+def style_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --style."""
+    return click.option(
+        "--style",
+        type=click.Choice(["kernel", "standalone"]),
+        default="kernel",
+        show_default=True,
+        help="For a kernel tree, or for plain GNU as.",
+    )(function)
+
+
+def templates_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --templates."""
+    return click.option(
+        "--templates", metavar="DIR", help="Templates of your own: each overrides or extends the shipped one."
+    )(function)
+
+
+def chosen_kernel(version: str, config: tuple[str, ...], offsets: str | None) -> Kernel:
+    """Return the kernel that the options name. Raises LpgenError for an option or a file that is wrong."""
+    wanted: dict[str, bool] = {}
+    for setting in config:
+        name, equals, value = setting.partition("=")
+        if not equals or value not in ("y", "n"):
+            raise LpgenError(f"--config {setting}: not a setting", hint="write CONFIG_NAME=y or CONFIG_NAME=n")
+        wanted[name] = value == "y"
+    given = None
+    if offsets is not None:
+        from lpgen.kernel.offsets import read_offsets
+
+        given = read_offsets(Path(offsets))
+    return kernel(version, config=wanted, offsets=given)
+
+
+def templates_dir(templates: str | None) -> Path | None:
+    """Return the directory that --templates names."""
+    return None if templates is None else Path(templates)

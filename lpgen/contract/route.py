@@ -1,0 +1,93 @@
+"""Where the guest had to come by, in which order, and which statement is broken when it went astray."""
+
+from __future__ import annotations
+
+from lpgen.contract.judge import Judge, Location
+from lpgen.machine.trip import Trip
+from lpgen.machine.world import World
+
+NAMES = {
+    "tracer": "the tracer",
+    "graph": "prepare_ftrace_return",
+    "body": "B's body behind the call site",
+    "c": "C's global entry",
+    "kretprobe": "the kretprobe trampoline",
+    "graph_return": "return_to_handler",
+    "back": "A, behind its call",
+    "trap": "a trap",
+}
+
+
+def expected_route(world: World, trip: Trip) -> list[tuple[str, str]]:
+    """Return the gates of a right call in order, each with the leg of the way (tracer, graph, body, c, return)."""
+    plan = trip.plan
+    route = [("tracer", "tracer")] if plan.tracing else []
+    if plan.patched:
+        route.append(("c", "c"))
+        if plan.marker:
+            return [*route, ("trap", "return")]
+        if plan.link:
+            route.append(("kretprobe", "return"))
+        return [*route, ("back", "return")]
+    graph = plan.graph and "graph_hook" in world.kernel.features
+    if graph:
+        route.append(("graph", "graph"))
+    route.append(("body", "body"))
+    if graph and trip.graph_return == world.graph_return:
+        route.append(("graph_return", "body"))
+    elif plan.link and plan.tracing:
+        route.append(("kretprobe", "body"))
+    return [*route, ("back", "body")]
+
+
+def check_route(judge: Judge, leg: str) -> None:
+    """Check the part of the way that belongs to ``leg``; the first wrong turn is reported by its own leg only."""
+    trip, world = judge.trip, judge.world
+    judge.count()
+    seen = [moment.where for moment in trip.moments]
+    for n, (gate, owner) in enumerate(expected_route(world, trip)):
+        if any(inner.end for inner in trip.inner) and n >= len(seen):
+            return
+        if gate == "trap":
+            right = n >= len(seen) and trip.end is not None and trip.end.kind == "trap"
+        else:
+            right = n < len(seen) and seen[n] == gate and _right_one(trip, n)
+        if right:
+            continue
+        if owner == leg:
+            _report(judge, n, gate)
+        return
+    if len(seen) > len(expected_route(world, trip)) and leg == "tracer":
+        extra = trip.moments[len(expected_route(world, trip))]
+        judge.broken(extra.where, "where it went", "nowhere else", NAMES.get(extra.where, extra.where))
+
+
+def _right_one(trip: Trip, n: int) -> bool:
+    moment = trip.moments[n]
+    wanted = {"body": trip.b, "c": trip.c, "back": trip.site}.get(moment.where)
+    return wanted is None or wanted == moment.what
+
+
+def _report(judge: Judge, n: int, gate: str) -> None:
+    trip = judge.trip
+    expected = NAMES[gate]
+    if n < len(trip.moments):
+        moment = trip.moments[n]
+        seen = NAMES.get(moment.where, moment.where)
+        if moment.where == gate:
+            seen = "another function's or call's " + seen
+        judge.broken(moment.where, "where it went", expected, seen, Location("way"), n)
+        return
+    end = trip.end
+    if end is None:
+        judge.broken("end", "where it went", expected, "nowhere", Location("way"), len(trip.moments))
+        return
+    if end.kind == "trap":
+        seen = f"a trap at {judge.hex(end.pc)}"
+    elif end.kind == "fault":
+        seen = f"{end.what} at {judge.hex(end.pc)}"
+        if end.address != end.pc:
+            seen += f", address {judge.hex(end.address)}"
+    else:
+        seen = f"no end: {end.what or 'it loops'} at {judge.hex(end.pc)}"
+    judge.broken("end", "where it went", expected, seen, Location("way"), len(trip.moments))

@@ -1,0 +1,333 @@
+"""The emulated processor: a true little-endian 64-bit POWER at kernel addresses. The only importer of unicorn.
+
+Python acts for every function that is not under test (A, B, C, the tracer). Such a function's address is a *gate*: three
+instructions that lead to the monitor, guest code which stores all registers to a block and stops the run. Python reads
+the block, judges, changes, and resumes: the monitor loads all registers and goes to the pc with rfid. That is some ten
+microseconds each way, sees VRs and XER as they are (Unicorn has no ids for the VRs and misses XER's bits), and leaves
+no register untouched by the harness.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lpgen.errors import LpgenError
+from lpgen.machine import state as block
+from lpgen.machine.state import BLOCK_BYTES, State
+
+try:
+    import unicorn
+    from unicorn import ppc_const as ppc
+except ImportError as error:  # pragma: no cover - needs a machine without a wheel
+    raise LpgenError(
+        f"the emulator does not load: {error}",
+        hint="pip install unicorn (wheels exist for Linux x86-64 and arm64, macOS and Windows); lpgen doctor says more",
+    ) from error
+
+# Power ISA 3.0B, Book III 3.2.1. No DR/IR: addresses go through Unicorn's virtual TLB, one to one.
+MSR_SF, MSR_VEC, MSR_VSX, MSR_EE, MSR_FP, MSR_ME, MSR_RI, MSR_LE = (
+    1 << 63,
+    1 << 25,
+    1 << 23,
+    1 << 15,
+    1 << 13,
+    1 << 12,
+    2,
+    1,
+)
+KERNEL_MSR = MSR_SF | MSR_VEC | MSR_VSX | MSR_EE | MSR_FP | MSR_ME | MSR_RI | MSR_LE
+
+PROGRAM_CHECK = 6
+_INTERRUPTS = {6: "trap (program check)", 8: "system call", 94: "facility unavailable", 96: "illegal instruction"}
+_ACCESSES = {
+    19: "load from unmapped",
+    20: "store to unmapped",
+    21: "fetch from unmapped",
+    22: "store to read-only",
+    23: "load from unreadable",
+    24: "fetch from non-executable",
+}
+
+GATE_BYTES = 12
+PAGE = 0x10000
+# More basic blocks than any way through the code under test has: a run that gets here does not end.
+MAX_BLOCKS = 4000
+
+
+@dataclass(slots=True)
+class Stop:
+    """Why the guest stopped.
+
+    ``kind``: ``gate`` (``gate`` is its number), ``boundary`` (before the instruction at ``pc``), ``trap`` (a trap
+    instruction at ``pc``), ``fault`` (``what`` happened at ``pc`` to ``address``), ``runaway``. ``state`` holds all
+    registers for gate and boundary, else those that Unicorn has ids for.
+    """
+
+    kind: str
+    pc: int
+    state: State
+    gate: int = -1
+    what: str = ""
+    address: int = 0
+
+
+@dataclass(slots=True)
+class Step:
+    """One executed instruction of the watched code: registers *before* it; ``kind`` is insn, load or store.
+
+    For load and store ``address`` and ``size`` (bytes) say where, ``value`` what was stored; ``gpr`` is then empty.
+    """
+
+    kind: str
+    pc: int
+    gpr: tuple[int, ...] = ()
+    lr: int = 0
+    ctr: int = 0
+    cr: int = 0
+    address: int = 0
+    size: int = 0
+    value: int = 0
+
+
+def _d_form(opcode: int, rt: int, ra: int, d: int) -> int:
+    return opcode << 26 | rt << 21 | ra << 16 | (d & 0xFFFF)
+
+
+def _x_form(rt: int, ra: int, rb: int, xo: int) -> int:
+    return 31 << 26 | rt << 21 | ra << 16 | rb << 11 | xo << 1
+
+
+def _spr(xo: int, reg: int, spr: int) -> int:
+    return 31 << 26 | reg << 21 | (spr & 31) << 16 | (spr >> 5) << 11 | xo << 1
+
+
+_MTSPR, _MFSPR = 467, 339
+_SPR_XER, _SPR_LR, _SPR_CTR, _SPR_SRR0, _SPR_SRR1, _SPR_SPRG0, _SPR_SPRG1 = 1, 8, 9, 26, 27, 272, 273
+_STD, _LD, _LFD, _STFD = 62, 58, 50, 54
+_LVX, _STVX = 103, 231
+_BLOCK_OFFSETS = ((block.LR, _SPR_LR), (block.CTR, _SPR_CTR), (block.XER, _SPR_XER))
+
+
+def _load_address(reg: int, address: int) -> list[int]:
+    """Materialise a 64-bit address without touching CR or another register."""
+    return [
+        _d_form(15, reg, 0, address >> 48),  # lis
+        _d_form(24, reg, reg, address >> 32),  # ori
+        30 << 26 | reg << 21 | reg << 16 | 0x07C6,  # sldi reg,reg,32
+        _d_form(25, reg, reg, address >> 16),  # oris
+        _d_form(24, reg, reg, address),  # ori
+    ]
+
+
+def branch(at: int, target: int, *, link: bool = False) -> int:
+    """Return the word of ``b target`` (``bl`` with ``link``) at address ``at``. Raises ValueError beyond 32 MiB."""
+    distance = target - at
+    if not -(1 << 25) <= distance < 1 << 25 or distance & 3:
+        raise ValueError(f"branch from {at:#x} to {target:#x} does not reach")
+    return 18 << 26 | (distance & 0x3FFFFFC) | int(link)
+
+
+def words(*values: int) -> bytes:
+    """Return 32-bit little-endian instruction words as bytes."""
+    return struct.pack(f"<{len(values)}I", *values)
+
+
+class Engine:
+    """One emulated processor with its memory. Addresses and sizes in bytes."""
+
+    def __init__(self, monitor: int) -> None:
+        """Build a processor whose monitor (code and register block, 2 pages of 64 KiB) lies at ``monitor``."""
+        self.uc = unicorn.Uc(unicorn.UC_ARCH_PPC, unicorn.UC_MODE_PPC64 | unicorn.UC_MODE_BIG_ENDIAN)
+        self.uc.ctl_set_tlb_mode(unicorn.UC_TLB_VIRTUAL)
+        self.uc.reg_write(ppc.UC_PPC_REG_MSR, KERNEL_MSR)
+        self._monitor = monitor
+        self._block = monitor + PAGE
+        self._exit = monitor + 0x8000
+        self._entries = 0
+        self.map(monitor, 2 * PAGE)
+        self._resume_code = monitor
+        self.write(monitor, words(*self._resume_words()))
+        self._own_gate = monitor + 0x4000
+        self.add_monitor_entry(monitor + 0x5000)
+        self.write(self._own_gate, self.gate(self._own_gate, 0, monitor + 0x5000))
+        self._why: tuple[str, int, int] | None = None
+        self._blocks = 0
+        self._range = (0, 0)
+        self._countdown = 0
+        self._trace: list[Step] | None = None
+        self.uc.hook_add(unicorn.UC_HOOK_INTR, self._on_interrupt)
+        self.uc.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._on_invalid)
+        self.uc.hook_add(unicorn.UC_HOOK_BLOCK, self._on_block)
+        self._watch_hooks: list[Any] = []
+        self._trace_ids = [ppc.UC_PPC_REG_0 + n for n in range(32)] + [
+            ppc.UC_PPC_REG_LR,
+            ppc.UC_PPC_REG_CTR,
+            ppc.UC_PPC_REG_CR,
+        ]
+
+    # Memory
+
+    def map(self, address: int, size: int, *, writable: bool = True) -> None:
+        """Map ``size`` bytes (a multiple of 4096) of zeros at ``address``; not writable means for the guest."""
+        protection = unicorn.UC_PROT_ALL if writable else unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC
+        self.uc.mem_map(address, size, protection)
+
+    def write(self, address: int, data: bytes) -> None:
+        """Write ``data``, whatever the guest's permissions."""
+        self.uc.mem_write(address, data)
+
+    def write_code(self, address: int, data: bytes) -> None:
+        """Write instructions over ones that may have run: their translation is dropped."""
+        self.uc.mem_write(address, data)
+        self.uc.ctl_remove_cache(address, address + len(data))
+
+    def read(self, address: int, size: int) -> bytes:
+        """Return ``size`` bytes at ``address``."""
+        return bytes(self.uc.mem_read(address, size))
+
+    def read_u64(self, address: int) -> int:
+        """Return the doubleword at ``address``."""
+        value: int = struct.unpack("<Q", self.uc.mem_read(address, 8))[0]
+        return value
+
+    def write_u64(self, address: int, value: int) -> None:
+        """Store a doubleword."""
+        self.uc.mem_write(address, struct.pack("<Q", value))
+
+    # Monitor
+
+    def _resume_words(self) -> list[int]:
+        code = _load_address(31, self._block)
+        for offset, spr in (*_BLOCK_OFFSETS, (block.PC, _SPR_SRR0), (block.MSR, _SPR_SRR1)):
+            code += [_d_form(_LD, 3, 31, offset), _spr(_MTSPR, 3, spr)]
+        code += [_d_form(_LD, 3, 31, block.CR), _x_form(3, 0xFF000 >> 16, 0, 144) | 0xFF << 12]
+        code += [_d_form(_LFD, n, 31, block.FPR + 8 * n) for n in range(32)]
+        for n in range(32):
+            code += [_d_form(14, 3, 0, block.VR + 16 * n), _x_form(n, 31, 3, _LVX)]
+        code += [_d_form(_LD, n, 31, 8 * n) for n in range(31)]
+        return [*code, _d_form(_LD, 31, 31, 8 * 31), 0x4C000024]
+
+    def add_monitor_entry(self, address: int) -> int:
+        """Place the storing half of the monitor at ``address`` (1 KiB), for gates within a branch's reach of it."""
+        code = [_spr(_MTSPR, 30, _SPR_SPRG1), *_load_address(30, self._block)]
+        code += [_d_form(_STD, 31, 30, block.GATE)]
+        code += [_d_form(_STD, n, 30, 8 * n) for n in range(30)]
+        code += [_spr(_MFSPR, 31, _SPR_SPRG1), _d_form(_STD, 31, 30, 8 * 30)]
+        code += [_spr(_MFSPR, 31, _SPR_SPRG0), _d_form(_STD, 31, 30, 8 * 31)]
+        for offset, spr in _BLOCK_OFFSETS:
+            code += [_spr(_MFSPR, 3, spr), _d_form(_STD, 3, 30, offset)]
+        code += [_x_form(3, 0, 0, 19), _d_form(_STD, 3, 30, block.CR)]
+        code += [_x_form(3, 0, 0, 83), _d_form(_STD, 3, 30, block.MSR)]
+        code += [_d_form(_STFD, n, 30, block.FPR + 8 * n) for n in range(32)]
+        for n in range(32):
+            code += [_d_form(14, 3, 0, block.VR + 16 * n), _x_form(n, 30, 3, _STVX)]
+        # The exit has a page of its own: Unicorn drops the translation of what shares a block with it after each run.
+        code += [*_load_address(3, self._exit), _spr(_MTSPR, 3, _SPR_CTR), 0x4E800420]
+        self.write(address, words(*code))
+        return address
+
+    def gate(self, at: int, number: int, entry: int) -> bytes:
+        """Return the instructions of gate ``number`` (< 32768) for address ``at``, leading to a monitor entry."""
+        return words(_spr(_MTSPR, 31, _SPR_SPRG0), _d_form(14, 31, 0, number), branch(at + 8, entry))
+
+    # Running
+
+    def resume(self, state: State, *, boundary: int = 0) -> Stop:
+        """Run from ``state`` to the next stop; with ``boundary`` = n > 0 at most to before the n-th watched instruction.
+
+        Watched instructions are those of the ranges given to watch(). Whatever the guest does ends in a Stop.
+        """
+        self._why = None
+        self._blocks = 0
+        self._countdown = boundary
+        self.uc.mem_write(self._block, state.pack())
+        try:
+            self.uc.emu_start(self._resume_code, self._exit)
+        except unicorn.UcError as error:
+            if self._why is None:
+                pc = self.uc.reg_read(ppc.UC_PPC_REG_PC)
+                self._why = (f"fault:{error}", pc, pc)
+        if self._why is None:
+            stored, gate = State.unpack(bytes(self.uc.mem_read(self._block, BLOCK_BYTES)))
+            stored.pc = 0
+            return Stop("gate", 0, stored, gate)
+        kind, pc, address = self._why
+        if kind == "boundary":
+            self._countdown = 0
+            self._why = None
+            self.uc.emu_start(self._own_gate, self._exit)
+            stored, _ = State.unpack(bytes(self.uc.mem_read(self._block, BLOCK_BYTES)))
+            stored.pc = pc
+            return Stop("boundary", pc, stored)
+        kind, _, what = kind.partition(":")
+        return Stop(kind, pc, self._registers(state, pc), what=what, address=address)
+
+    def _registers(self, before: State, pc: int) -> State:
+        """Return what Unicorn's register ids give; FPRs, VRs and XER are left as they were on the way in."""
+        values = self.uc.reg_read_batch(self._trace_ids)
+        now = before.copy()
+        now.gpr = [int(v) for v in values[:32]]
+        now.lr, now.ctr, now.cr, now.pc = int(values[32]), int(values[33]), int(values[34]), pc
+        return now
+
+    def _stop(self, kind: str, pc: int, address: int = 0) -> None:
+        if self._why is None:
+            self._why = (kind, pc, address)
+        self.uc.emu_stop()
+
+    def _on_interrupt(self, uc: Any, number: int, _: Any) -> None:
+        # Unicorn's pc is already behind the instruction, and without a stop the run would go on there.
+        pc = uc.reg_read(ppc.UC_PPC_REG_PC) - 4
+        if number == PROGRAM_CHECK:
+            self._stop("trap", pc)
+        else:
+            self._stop(f"fault:{_INTERRUPTS.get(number, f'exception {number}')}", pc)
+
+    def _on_invalid(self, uc: Any, access: int, address: int, size: int, value: int, _: Any) -> bool:
+        self._why = (f"fault:{_ACCESSES.get(access, 'bad access')}", uc.reg_read(ppc.UC_PPC_REG_PC), address)
+        return False
+
+    def _on_block(self, uc: Any, address: int, size: int, _: Any) -> None:
+        self._blocks += 1
+        if self._blocks > MAX_BLOCKS:
+            self._stop("runaway", address)
+
+    # Watching every instruction
+
+    def watch(self, ranges: Sequence[tuple[int, int]], *, memory: bool = True) -> None:
+        """Watch the instructions in ``ranges`` [first, end): count them as boundaries, and trace when asked to.
+
+        Costs microseconds an instruction, so it is off until called; may be called once, before code in the ranges ran.
+        """
+        for first, end in ranges:
+            self._watch_hooks.append(self.uc.hook_add(unicorn.UC_HOOK_CODE, self._on_code, begin=first, end=end - 1))
+        if memory:
+            self._watched = tuple(ranges)
+            kinds = unicorn.UC_HOOK_MEM_READ | unicorn.UC_HOOK_MEM_WRITE
+            self._watch_hooks.append(self.uc.hook_add(kinds, self._on_access))
+
+    def trace(self, steps: list[Step] | None) -> None:
+        """Append a Step for each watched instruction and its memory accesses to ``steps``; None ends that."""
+        self._trace = steps
+
+    def _on_code(self, uc: Any, address: int, size: int, _: Any) -> None:
+        if self._countdown:
+            self._countdown -= 1
+            if not self._countdown:
+                self._stop("boundary", address)
+                return
+        if self._trace is not None:
+            values = uc.reg_read_batch(self._trace_ids)
+            self._trace.append(Step("insn", address, tuple(values[:32]), lr=values[32], ctr=values[33], cr=values[34]))
+
+    def _on_access(self, uc: Any, access: int, address: int, size: int, value: int, _: Any) -> None:
+        if self._trace is None or not self._trace:
+            return
+        pc = uc.reg_read(ppc.UC_PPC_REG_PC)
+        if not any(first <= pc < end for first, end in self._watched):
+            return
+        kind = "store" if access == unicorn.UC_MEM_WRITE else "load"
+        self._trace.append(Step(kind, pc, address=address, size=size, value=value & ((1 << 8 * size) - 1)))

@@ -1,0 +1,46 @@
+"""From an emitted file back to the templates: its banner names the command that made it, so make it again."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+from lpgen.errors import LpgenError, Place
+from lpgen.kernel.generations import kernel
+from lpgen.kernel.offsets import Offsets
+from lpgen.source.emit import STYLES, emit_source
+
+_BANNER = re.compile(r"^ \* lpgen \S+: lpgen emit (.*)$", re.MULTILINE)
+BANNER_LINES = 6
+
+
+def template_lines(
+    text: str, *, offsets: Offsets | None = None, templates_dir: Path | None = None
+) -> tuple[Place | None, ...] | None:
+    """Return the template place of each line of an emitted ``text``; None when it was not emitted, or edited since.
+
+    ``offsets`` and ``templates_dir`` are needed for a text that was emitted with them: the banner has their names only.
+    """
+    match = _BANNER.search("\n".join(text.split("\n")[:BANNER_LINES]))
+    if match is None:
+        return None
+    version, style, config = "", "kernel", {}
+    words = iter(shlex.split(match[1]))
+    for word in words:
+        value = next(words, "")
+        if word == "--kernel":
+            version = value
+        elif word == "--style" and value in STYLES:
+            style = value
+        elif word == "--config":
+            name, _, setting = value.partition("=")
+            config[name] = setting == "y"
+        elif word not in ("--offsets", "--templates"):
+            return None
+    try:
+        made = emit_source(kernel(version, config=config, offsets=offsets), style=style, templates_dir=templates_dir)
+    except LpgenError:
+        # Made by another lpgen, or by hand: then nothing is known of its templates.
+        return None
+    return made.origins if made.text == text else None

@@ -1,0 +1,1 @@
+#define STACK_END_MAGIC 0x57AC6E9D
