@@ -59,9 +59,9 @@ def command(
     """
     if only is not None and callers is not None:
         raise LpgenError("--only and --callers exclude each other", hint="leave one out")
+    from lpgen.assembly.kernel_text import assemble_source
     from lpgen.contract.suite import Suite, default_callers
     from lpgen.source.emit import FILE_NAME, emit_source
-    from lpgen.assembly.kernel_text import assemble_source
 
     kernel = chosen_kernel(version, config, offsets)
     directory = templates_dir(templates)

@@ -16,8 +16,10 @@ def guilty_pc(trip: Trip, finding: Finding) -> int | None:
     to where it was judged; for a wrong turn, or when nothing changed it, the last instruction on that way.
     """
     location = finding.location
-    for _ in range(finding.depth):
-        trip = trip.inner[-1]
+    for index in finding.path:
+        if index >= len(trip.inner):
+            return None
+        trip = trip.inner[index]
     if location is not None and location.kind == "pc":
         return location.number
     ways = [(m.steps, m.state.gpr, m.state.lr, m.state.ctr, m.state.cr) for m in trip.moments]

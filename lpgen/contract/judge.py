@@ -25,7 +25,10 @@ class Location:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A broken statement: where it was seen, what is wrong, expected and seen values as text."""
+    """A broken statement: where it was seen, what is wrong, expected and seen values as text.
+
+    ``path`` leads to the trip: the index of the inner call, the one inside that, and so on; ``moment`` to the moment.
+    """
 
     statement: str
     where: str
@@ -33,7 +36,7 @@ class Finding:
     expected: str
     seen: str
     location: Location | None = None
-    depth: int = 0
+    path: tuple[int, ...] = ()
     moment: int = -1
 
 
@@ -55,7 +58,7 @@ class Judge:
 
     world: World
     trip: Trip
-    depth: int = 0
+    path: tuple[int, ...] = ()
     statement: str = ""
     checks: dict[str, int] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
@@ -69,7 +72,7 @@ class Judge:
     ) -> None:
         """Note a finding against the current statement."""
         self.findings.append(
-            Finding(self.statement, WHERE.get(where, where), what, expected, seen, location, self.depth, moment)
+            Finding(self.statement, WHERE.get(where, where), what, expected, seen, location, self.path, moment)
         )
 
     def value(
@@ -83,12 +86,18 @@ class Judge:
         return False
 
     def true(
-        self, moment: Moment, what: str, holds: bool, expected: str, seen: str, location: Location | None = None
+        self,
+        moment: Moment,
+        what: str,
+        holds: bool,
+        expected: str,
+        seen: int | None,
+        location: Location | None = None,
     ) -> bool:
-        """Check a condition."""
+        """Check a condition on the value ``seen``."""
         self.count()
         if not holds:
-            self.broken(moment.where, what, expected, seen, location, self.trip.moments.index(moment))
+            self.broken(moment.where, what, expected, self.hex(seen), location, self.trip.moments.index(moment))
         return holds
 
     def gprs(self, moment: Moment, expected: State, numbers: Iterable[int]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from lpgen.callers.compare import result_mismatches
 from lpgen.contract.judge import Judge, Location
@@ -68,7 +69,7 @@ def t1(judge: Judge) -> None:
             "r6 (&pt_regs)",
             inside,
             "an address in the new frame",
-            judge.hex(gpr[6]),
+            gpr[6],
             Location("gpr", 6),
         )
 
@@ -116,7 +117,7 @@ def t4(judge: Judge) -> None:
     trip = judge.trip
     for moment in trip.at("tracer"):
         r1 = moment.state.gpr[1]
-        if not judge.true(moment, "r1", not r1 & 15, "16-byte aligned", judge.hex(r1), Location("gpr", 1)):
+        if not judge.true(moment, "r1", not r1 & 15, "16-byte aligned", r1, Location("gpr", 1)):
             continue
         listed: list[int] = []
         at = r1
@@ -137,14 +138,16 @@ def t4(judge: Judge) -> None:
             listed.append(moment.u64(above + 16) or 0)
             at = above
         wanted = [trip.entry.gpr[0], *trip.chain]
-        judge.true(
-            moment,
-            "back chain",
-            listed == wanted,
-            ", ".join(map(judge.hex, wanted)),
-            ", ".join(map(judge.hex, listed)) or "nothing",
-            Location("memory", trip.frame + 16),
-        )
+        judge.count()
+        if listed != wanted:
+            judge.broken(
+                "tracer",
+                "back chain",
+                ", ".join(map(judge.hex, wanted)),
+                ", ".join(map(judge.hex, listed)) or "nothing",
+                Location("memory", trip.frame + 16),
+                trip.moments.index(moment),
+            )
 
 
 @_statement("T5", "stores stay inside the new frames, plus 16(A's frame)")
@@ -176,7 +179,7 @@ def t5(judge: Judge) -> None:
                 continue
             judge.count()
             at = step.address
-            ok = lowest <= at and at + step.size <= trip.frame or (at == trip.frame + 16 and step.size == 8)
+            ok = (lowest <= at and at + step.size <= trip.frame) or (at == trip.frame + 16 and step.size == 8)
             if in_handler:
                 ok = any(first <= at and at + step.size <= end for first, end in allowed_handler)
             if not ok:
@@ -331,7 +334,7 @@ def l1(judge: Judge) -> None:
         free = {0, 11, 12} | ({2} if _after_c(judge, moment) else set())
         kept = [n for n in range(32) if n not in free]
         first = steps[0]
-        for before, step in zip(steps, steps[1:], strict=False):
+        for before, step in pairwise(steps):
             judge.count()
             if step.gpr[1] != trip.frame:
                 judge.value(moment, "r1 inside the handler", trip.frame, step.gpr[1], Location("pc", before.pc))
@@ -431,7 +434,7 @@ def l3(judge: Judge) -> None:
             "LR",
             first < state.lr < end,
             "an address inside livepatch_handler",
-            judge.hex(state.lr),
+            state.lr,
             Location("lr"),
         )
 
@@ -537,7 +540,7 @@ def l6(judge: Judge) -> None:
 def l7(judge: Judge) -> None:
     """Contract L7: a call on one thread leaves the other thread's stack and livepatch_sp alone."""
     trip = judge.trip
-    if trip.plan.patched and judge.depth == 0:
+    if trip.plan.patched and not judge.path:
         judge.count()
         if trip.other_stack is not None:
             judge.broken("end", f"stack of thread {trip.other_stack}", "untouched", "written to")
@@ -554,14 +557,14 @@ def s8(judge: Judge) -> None:
         gpr = moment.state.gpr
         judge.value(moment, "r3 (return address into A)", trip.link_after, gpr[3], Location("gpr", 3))
         judge.value(moment, "r4 (ip)", trip.b.site, gpr[4], Location("gpr", 4))
-        judge.true(moment, "r1", not gpr[1] & 15, "16-byte aligned", judge.hex(gpr[1]), Location("gpr", 1))
+        judge.true(moment, "r1", not gpr[1] & 15, "16-byte aligned", gpr[1], Location("gpr", 1))
         below = moment.u64(gpr[1])
         judge.true(
             moment,
             "back chain",
             below is not None and gpr[1] < below <= trip.frame,
             "an address up to A's frame",
-            judge.hex(below),
+            below,
             Location("memory", gpr[1]),
         )
     if trip.at("graph"):

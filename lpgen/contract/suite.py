@@ -16,7 +16,7 @@ from lpgen.machine.world import World
 
 # Statements that only a kernel with the feature has.
 _NEEDS = {"X3": "livepatch", **{f"L{n}": "livepatch" for n in range(1, 8)}, "S8": "graph_hook", "X2": "full_regs"}
-FAILURES_KEPT = 3
+FAILURES_KEPT = 1
 
 
 @dataclass(slots=True)
@@ -45,7 +45,7 @@ class Failure:
 
 @dataclass(slots=True)
 class Verdict:
-    """What a run says. ``holds`` is False when a statement is broken, and when one was never exercised in a full run."""
+    """What a run says. ``holds`` is False when a statement is broken or, in a full run, was never exercised."""
 
     kernel: Kernel
     seed: int
@@ -76,16 +76,16 @@ def applicable(kernel: Kernel) -> list[str]:
     return [id_ for id_ in STATEMENTS if _NEEDS.get(id_, "full_regs") in kernel.features or id_ not in _NEEDS]
 
 
-def judge_trip(world: World, trip: Trip, depth: int = 0) -> tuple[dict[str, int], list[Finding]]:
+def judge_trip(world: World, trip: Trip, path: tuple[int, ...] = ()) -> tuple[dict[str, int], list[Finding]]:
     """Judge a trip and those inside it by every statement: checks per statement, findings (the deepest first)."""
     checks: dict[str, int] = {}
     findings: list[Finding] = []
-    for inner in trip.inner:
-        inner_checks, inner_findings = judge_trip(world, inner, depth + 1)
+    for index, inner in enumerate(trip.inner):
+        inner_checks, inner_findings = judge_trip(world, inner, (*path, index))
         for id_, count in inner_checks.items():
             checks[id_] = checks.get(id_, 0) + count
         findings += inner_findings
-    judge = Judge(world, trip, depth)
+    judge = Judge(world, trip, path)
     for id_ in applicable(world.kernel):
         judge.statement = id_
         STATEMENTS[id_].check(judge)

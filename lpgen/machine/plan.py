@@ -19,8 +19,8 @@ class Plan:
     """One call from A to B.
 
     ``shape`` and ``seed`` fix arguments, result and the contents of every register. ``home_b``/``home_a``/``home_c``
-    are indices in HOMES; ``form`` the call-site form of B; ``pointer``: A calls B at its global entry, through a pointer
-    or stub, and reloads r2 behind the call, instead of by a local call. ``nip``: the tracer keeps regs->nip, writes the
+    are indices in HOMES; ``form`` the call-site form of B; ``pointer``: A calls B at its global entry, through a
+    pointer or stub, and reloads r2 behind the call, instead of by a local call. ``nip``: the tracer keeps regs->nip, writes the
     same value, or writes C. ``link``: it sets regs->link to a kretprobe's trampoline. ``edit``: it changes gpr[3..10]
     and gpr[14..31]. ``tracing`` off: ftrace_call is not patched. ``graph``: the graph hook is patched in. ``marker``:
     C destroys the livepatch stack's marker. ``inner``: the calls that C (or B's body) makes before it returns.
@@ -82,7 +82,10 @@ class Plan:
             yield f"then calls {plan.shape.c_prototype()} ({', '.join(plan.words())})"
 
     def settled(self, homes_with_forms: int) -> Plan:
-        """Return the plan with what excludes itself put right: a local call stays in one home, inner calls start in C."""
+        """Return the plan with what excludes itself put right.
+
+        A local call stays in one home; inner calls start where C (or B) is and find patched in what the outer does.
+        """
         plan = self
         if not plan.pointer and plan.home_a != plan.home_b:
             plan = replace(plan, home_a=plan.home_b)

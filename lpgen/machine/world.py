@@ -308,7 +308,7 @@ class World:
         return self._stubs[home]
 
     def stub_effects(self, home: int) -> dict[int, int] | None:
-        """Return the GPRs that the way from a call site in ``home`` to ftrace_caller changes, None for none (and CTR)."""
+        """Return the GPRs that the way from ``home`` to ftrace_caller changes (CTR = r12 as well), None for none."""
         if home == 0:
             return None
         return {11: self.toc[home] + 0x10000 + 0x1230, 12: self.symbol("ftrace_caller")}
