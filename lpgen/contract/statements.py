@@ -81,6 +81,18 @@ _PT_REGS_BYTES = 44 * 8
 @_statement("T2", "r2 = kernel TOC in the tracer; the traced function's r2 at 24(frame)")
 def t2(judge: Judge) -> None:
     """Contract T2."""
+    end = judge.trip.end
+    if end is not None and end.kind == "fault" and end.address != end.pc and not judge.trip.moments:
+        # An access to kernel data on the way to the tracer.
+        judge.count()
+        if end.state.gpr[2] != KERNEL_TOC:
+            judge.broken(
+                "end",
+                f"r2 at the access to {judge.hex(end.address)}",
+                judge.hex(KERNEL_TOC),
+                judge.hex(end.state.gpr[2]),
+                Location("gpr", 2),
+            )
     for moment in judge.trip.moments:
         if moment.where in ("tracer", "graph"):
             judge.value(moment, "r2", KERNEL_TOC, moment.state.gpr[2], Location("gpr", 2))
@@ -153,7 +165,7 @@ def t4(judge: Judge) -> None:
 @_statement("T5", "stores stay inside the new frames, plus 16(A's frame)")
 def t5(judge: Judge) -> None:
     """Contract T5: A's frame and above, the livepatch area before the handler, paca and kernel data."""
-    trip, world = judge.trip, judge.world
+    trip = judge.trip
     for moment in trip.moments:
         if moment.where in ("tracer", "graph", "body", "c"):
             judge.frame(moment)
@@ -162,37 +174,57 @@ def t5(judge: Judge) -> None:
     for address, before, after in trip.constants:
         judge.broken("end", f"kernel data at {address:#x}", judge.hex(before), judge.hex(after))
     judge.count()
-    allowed_handler = (
-        (trip.thread.sp_address, trip.thread.sp_address + 8),
-        (trip.sp, trip.sp + LIVEPATCH_FRAME),
-    )
-    handler = world.image.symbols.get("livepatch_handler")
     for moment in trip.moments:
-        if not moment.steps:
+        if not moment.steps or _after_c(judge, moment):
             continue
         lowest = min((s.gpr[1] for s in moment.steps if s.kind == "insn"), default=trip.frame)
         lowest = min(lowest, moment.state.gpr[1])
-        in_handler = False
-        for step in moment.steps:
-            in_handler = in_handler or step.pc == handler or _after_c(judge, moment)
+        for step in _before_handler(judge, moment):
             if step.kind != "store":
                 continue
             judge.count()
             at = step.address
-            ok = (lowest <= at and at + step.size <= trip.frame) or (at == trip.frame + 16 and step.size == 8)
-            if in_handler:
-                ok = any(first <= at and at + step.size <= end for first, end in allowed_handler)
-            if not ok:
-                judge.broken(
-                    moment.where,
-                    f"store of {step.size} bytes",
-                    "inside the new frames or at 16(A's frame)"
-                    if not in_handler
-                    else "livepatch_sp or the livepatch frame",
-                    _where_in_stack(judge, at),
-                    Location("pc", step.pc),
-                    trip.moments.index(moment),
-                )
+            if (lowest <= at and at + step.size <= trip.frame) or (at == trip.frame + 16 and step.size == 8):
+                continue
+            _stray(judge, moment, step, "inside the new frames or at 16(A's frame)")
+
+
+def _stray(judge: Judge, moment: Moment, step: Step, allowed: str) -> None:
+    judge.broken(
+        moment.where,
+        f"store of {step.size} bytes",
+        allowed,
+        _where_in_stack(judge, step.address),
+        Location("pc", step.pc),
+        judge.trip.moments.index(moment),
+    )
+
+
+def _before_handler(judge: Judge, moment: Moment) -> list[Step]:
+    """The steps on the way to ``moment`` before livepatch_handler was reached."""
+    handler = judge.world.image.symbols.get("livepatch_handler")
+    end = next((n for n, s in enumerate(moment.steps) if s.pc == handler), len(moment.steps))
+    return moment.steps[:end]
+
+
+def _handler_stores(judge: Judge, moment: Moment) -> list[tuple[Step, str]]:
+    """The handler's stores on the way to ``moment``, each with where it goes: allowed, frame, thread N or other."""
+    trip = judge.trip
+    steps = moment.steps if _after_c(judge, moment) else moment.steps[len(_before_handler(judge, moment)) :]
+    sp, live = trip.thread.sp_address, (trip.sp, trip.sp + LIVEPATCH_FRAME)
+    found = []
+    for step in steps:
+        if step.kind != "store":
+            continue
+        first, end = step.address, step.address + step.size
+        if (first == sp and step.size == 8) or (live[0] <= first and end <= live[1]):
+            found.append((step, "allowed"))
+        elif trip.thread.base + BASE_WINDOW <= first < trip.frame:
+            found.append((step, "frame"))
+        else:
+            other = next((t for t in judge.world.threads if t.base <= first < t.top and t is not trip.thread), None)
+            found.append((step, "other" if other is None else f"thread {other.number}"))
+    return found
 
 
 def _after_c(judge: Judge, moment: Moment) -> bool:
@@ -294,12 +326,15 @@ def x3(judge: Judge) -> None:
         return
     check_route(judge, "c")
     expected = _expected_gprs(judge)
-    numbers = [n for n in ALL_GPRS if n not in trip.edits]
+    # r1 is L1's: a handler that pushes a frame is seen here only by the arguments that C then misses.
+    numbers = [n for n in ALL_GPRS if n not in trip.edits and n != 1]
     for moment in trip.at("c"):
         _registers_on(judge, moment, expected, numbers)
         if not trip.edits:
             _arguments(judge, moment)
         entered = _handler_steps(judge, moment)
+        if moment.steps and not entered:
+            judge.broken("c", "where it went", "livepatch_handler, then C", "C at once", Location("way"), 0)
         if entered:
             first = entered[0]
             judge.value(moment, "r1 at livepatch_handler", trip.frame, first.gpr[1], Location("gpr", 1))
@@ -328,6 +363,9 @@ def l1(judge: Judge) -> None:
     for moment in trip.at("c"):
         judge.value(moment, "r1", trip.frame, moment.state.gpr[1], Location("gpr", 1))
     for moment in _handler_moments(judge):
+        for step, where in _handler_stores(judge, moment):
+            if where == "frame":
+                _stray(judge, moment, step, "none on the normal stack")
         steps = _handler_steps(judge, moment)
         if not steps:
             continue
@@ -378,6 +416,10 @@ def l2(judge: Judge) -> None:
         _report_base(judge, moment, range(skip + 8, live & ~7, 8))
     for moment in _handler_moments(judge):
         _order(judge, moment)
+        for step, where in _handler_stores(judge, moment):
+            judge.count()
+            if where == "other":
+                _stray(judge, moment, step, "livepatch_sp or the 24 bytes of the livepatch frame")
 
 
 def _livepatch_sp(judge: Judge, base: bytes) -> int:
@@ -446,7 +488,8 @@ def l4(judge: Judge) -> None:
     if not trip.plan.patched:
         return
     if trip.at("c") and not any(inner.end for inner in trip.inner):
-        check_route(judge, "return")
+        if not _nested(judge):
+            check_route(judge, "return")
         if trip.plan.marker and trip.end is not None and trip.end.kind == "trap":
             judge.count()
             if trip.end.pc not in judge.world.bug_addresses():
@@ -508,12 +551,19 @@ def l5(judge: Judge) -> None:
             judge.broken("back", what, expected, seen, moment=trip.moments.index(moment))
 
 
+def _nested(judge: Judge) -> bool:
+    """True if this patched call is inside another one, or another one inside it."""
+    return bool(judge.path) or any(p.patched for p in judge.trip.plan.inner)
+
+
 @_statement("L6", "nested calls pair with their own frames; livepatch_sp ends where it began")
 def l6(judge: Judge) -> None:
     """Contract L6: calls with a patched call inside."""
     trip = judge.trip
-    if not trip.plan.patched or not any(p.patched for p in trip.plan.inner):
+    if not trip.plan.patched or not _nested(judge):
         return
+    if trip.at("c") and not any(inner.end for inner in trip.inner):
+        check_route(judge, "return")
     for moment in trip.at("back"):
         judge.value(
             moment,
@@ -540,7 +590,13 @@ def l6(judge: Judge) -> None:
 def l7(judge: Judge) -> None:
     """Contract L7: a call on one thread leaves the other thread's stack and livepatch_sp alone."""
     trip = judge.trip
-    if trip.plan.patched and not judge.path:
+    if not trip.plan.patched:
+        return
+    for moment in _handler_moments(judge):
+        for step, where in _handler_stores(judge, moment):
+            if where.startswith("thread"):
+                _stray(judge, moment, step, f"thread {trip.thread.number}'s own stack")
+    if not judge.path:
         judge.count()
         if trip.other_stack is not None:
             judge.broken("end", f"stack of thread {trip.other_stack}", "untouched", "written to")
@@ -550,7 +606,7 @@ def l7(judge: Judge) -> None:
 def s8(judge: Judge) -> None:
     """Contract section 8, graph hook: only on the unpatched way out."""
     trip = judge.trip
-    if "graph_hook" not in judge.world.kernel.features or not trip.plan.graph:
+    if "graph_hook" not in judge.world.kernel.features or not trip.plan.graph or trip.plan.patched:
         return
     check_route(judge, "graph")
     for moment in trip.at("graph"):

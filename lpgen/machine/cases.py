@@ -10,7 +10,7 @@ from lpgen.callers.randoms import random_shape
 from lpgen.callers.shape import CallShape
 from lpgen.callers.zoo import zoo
 from lpgen.kernel.generations import Kernel
-from lpgen.machine.plan import KEEP, PATCH, SAME, Plan
+from lpgen.machine.plan import KEEP, MARKERS, PATCH, SAME, Plan
 from lpgen.machine.world import HOMES
 
 
@@ -58,7 +58,8 @@ def _special(livepatch: bool, graph: bool) -> tuple[tuple[str, dict[str, object]
             ("module", {"home_b": 1, "home_c": 2}),
             ("to-kernel", {"home_b": 2, "home_c": 0, "form": 1}),
             ("same-toc", {"home_b": 1, "home_c": 1}),
-            ("marker", {"marker": True}),
+            ("twin", {"twin": True}),
+            ("marker", {"marker": 1}),
             ("inner", {"inner": 1}),
             ("chain", {"inner": 2}),
             ("other-thread", {"thread": 1}),
@@ -72,27 +73,35 @@ def _special(livepatch: bool, graph: bool) -> tuple[tuple[str, dict[str, object]
 SPECIAL_SHAPES = 4
 
 
+def special_cases(kernel: Kernel) -> int:
+    """Return how many cases, from number 0 on, are of a special way of calling."""
+    return SPECIAL_SHAPES * len(_special("livepatch" in kernel.features, "graph_hook" in kernel.features))
+
+
 def fixed_cases(kernel: Kernel) -> int:
     """Return how many cases, from number 0 on, are the same for every seed but for the values passed."""
-    ways = _special("livepatch" in kernel.features, "graph_hook" in kernel.features)
-    return len(_zoo()) * (2 if "livepatch" in kernel.features else 1) + SPECIAL_SHAPES * len(ways)
+    return special_cases(kernel) + len(_zoo()) * (2 if "livepatch" in kernel.features else 1)
 
 
 def case(kernel: Kernel, number: int, seed: int = 0) -> Case:
-    """Return case ``number`` (from 0) of the run with ``seed``: the zoo first, then special ways, then random ones."""
+    """Return case ``number`` (from 0) of the run with ``seed``: special ways first, then the zoo, then random ones."""
+    name, plan = _case(kernel, number, seed)
+    return Case(number, name, plan.settled(len(kernel.call_sites)))
+
+
+def _case(kernel: Kernel, number: int, seed: int) -> tuple[str, Plan]:
     rng = Random(f"{seed}/{number}")
     livepatch, graph = "livepatch" in kernel.features, "graph_hook" in kernel.features
-    zoo_cases = len(_zoo()) * (2 if livepatch else 1)
-    if number < zoo_cases:
-        shape, patched = (_zoo()[number // 2], bool(number % 2)) if livepatch else (_zoo()[number], False)
-        plan = Plan(shape, rng.getrandbits(60), home_b=number % 3, nip=PATCH if patched else KEEP)
-        return Case(number, f"{shape.name}{'-patched' if patched else ''}", plan)
-    ways = _special(livepatch, graph)
-    at = number - zoo_cases
-    if at < SPECIAL_SHAPES * len(ways):
-        name, way = ways[at // SPECIAL_SHAPES]
-        return Case(number, f"{name}-{at % SPECIAL_SHAPES}", _from_way(way, rng, at % SPECIAL_SHAPES))
-    return Case(number, f"random-{number}", random_plan(rng, livepatch=livepatch, graph=graph))
+    special = special_cases(kernel)
+    if number < special:
+        name, way = _special(livepatch, graph)[number // SPECIAL_SHAPES]
+        return f"{name}-{number % SPECIAL_SHAPES}", _from_way(way, rng, number % SPECIAL_SHAPES)
+    at = number - special
+    if number < fixed_cases(kernel):
+        shape, patched = (_zoo()[at // 2], bool(at % 2)) if livepatch else (_zoo()[at], False)
+        plan = Plan(shape, rng.getrandbits(60), home_b=at % 3, nip=PATCH if patched else KEEP)
+        return f"{shape.name}{'-patched' if patched else ''}", plan
+    return f"random-{number}", random_plan(rng, livepatch=livepatch, graph=graph)
 
 
 def _from_way(way: dict[str, object], rng: Random, n: int) -> Plan:
@@ -100,6 +109,8 @@ def _from_way(way: dict[str, object], rng: Random, n: int) -> Plan:
     shape = shapes[rng.randrange(len(shapes))] if n else next(s for s in shapes if s.placement.memory_bytes)
     depth = way.get("inner", 0)
     fields = {k: v for k, v in way.items() if k != "inner"}
+    if "marker" in fields:
+        fields["marker"] = 1 + n % MARKERS
     plan = Plan(shape, rng.getrandbits(60), **fields)  # type: ignore[arg-type]
     if isinstance(depth, int):
         for level in range(depth):
@@ -133,7 +144,8 @@ def random_plan(rng: Random, *, livepatch: bool, graph: bool, depth: int = 0) ->
         # What ftrace has patched is the same for all calls of a case: inner ones take the outermost one's.
         tracing=not top or rng.random() > 0.05,
         graph=graph and top and rng.random() < 0.25,
-        marker=patched and top and not inner and rng.random() < 0.05,
+        twin=patched and rng.random() < 0.05,
+        marker=rng.randint(1, MARKERS) if patched and top and not inner and rng.random() < 0.05 else 0,
         thread=rng.randrange(2) if top else 0,
         inner=inner,
     )

@@ -1,10 +1,9 @@
 """The emulated processor: a true little-endian 64-bit POWER at kernel addresses. The only importer of unicorn.
 
 Python acts for every function that is not under test (A, B, C, the tracer). Such a function's address is a *gate*:
-three instructions that lead to the monitor, guest code which stores all registers to a block and stops the run. Python reads
-the block, judges, changes, and resumes: the monitor loads all registers and goes to the pc with rfid. That is some ten
-microseconds each way, sees VRs and XER as they are (Unicorn has no ids for the VRs and misses XER's bits), and leaves
-no register untouched by the harness.
+three instructions that lead to the monitor, guest code which stores all registers to a block and stops the run. Python
+reads the block, judges, changes, and resumes: the monitor loads all registers and goes to the pc with rfid. That takes
+some ten microseconds each way and sees VRs and XER as they are (Unicorn has no ids for the VRs and misses XER's bits).
 """
 
 from __future__ import annotations

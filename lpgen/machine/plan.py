@@ -11,6 +11,8 @@ from lpgen.callers.randoms import random_result, random_values
 from lpgen.callers.shape import CallShape
 from lpgen.machine.world import HOMES
 
+# How C destroys the marker: another upper half, a flipped low bit, nothing left, all ones.
+MARKERS = 4
 KEEP, SAME, PATCH = "keep", "same", "patch"
 
 
@@ -18,12 +20,16 @@ KEEP, SAME, PATCH = "keep", "same", "patch"
 class Plan:
     """One call from A to B.
 
-    ``shape`` and ``seed`` fix arguments, result and the contents of every register. ``home_b``/``home_a``/``home_c``
-    are indices in HOMES; ``form`` the call-site form of B; ``pointer``: A calls B at its global entry, through a
-    pointer or stub, and reloads r2 behind the call, instead of by a local call. ``nip``: the tracer keeps regs->nip, writes the
-    same value, or writes C. ``link``: it sets regs->link to a kretprobe's trampoline. ``edit``: it changes gpr[3..10]
-    and gpr[14..31]. ``tracing`` off: ftrace_call is not patched. ``graph``: the graph hook is patched in. ``marker``:
-    C destroys the livepatch stack's marker. ``inner``: the calls that C (or B's body) makes before it returns.
+    ``shape`` and ``seed`` fix arguments, result and the contents of every register.
+    ``home_a``, ``home_b``, ``home_c``: where the functions are, indices in HOMES. ``form``: the call-site form of B.
+    ``pointer``: A calls B at its global entry, through a pointer or stub, and reloads r2 behind the call; otherwise it
+    is a local call.
+    ``nip``: the tracer keeps regs->nip, writes the same value, or writes C. ``link``: it sets regs->link to a
+    kretprobe's trampoline. ``edit``: it changes gpr[3..10] and gpr[14..31].
+    ``twin``: C's address differs from the old nip only in the upper half.
+    ``tracing`` off: ftrace_call is not patched. ``graph``: the graph hook is patched in.
+    ``marker``: how C destroys the livepatch stack's marker, 1 to MARKERS; 0 not at all.
+    ``inner``: the calls that C (or B's body) makes.
     """
 
     shape: CallShape
@@ -38,7 +44,8 @@ class Plan:
     edit: bool = False
     tracing: bool = True
     graph: bool = False
-    marker: bool = False
+    twin: bool = False
+    marker: int = 0
     thread: int = 0
     inner: tuple[Plan, ...] = ()
 
@@ -63,7 +70,7 @@ class Plan:
         yield f"B in {HOMES[self.home_b]}"
         yield f"A in {HOMES[self.home_a]}, " + ("through B's global entry" if self.pointer else "local call")
         if self.patched:
-            yield f"C in {HOMES[self.home_c]}"
+            yield "C's address is nip's in the lower half" if self.twin else f"C in {HOMES[self.home_c]}"
         if self.form:
             yield "call site stores r0"
         if self.nip == SAME and self.tracing:
@@ -81,21 +88,29 @@ class Plan:
         for plan in self.inner:
             yield f"then calls {plan.shape.c_prototype()} ({', '.join(plan.words())})"
 
-    def settled(self, homes_with_forms: int) -> Plan:
+    def settled(self, forms: int) -> Plan:
         """Return the plan with what excludes itself put right.
 
-        A local call stays in one home; inner calls start where C (or B) is and find patched in what the outer does.
+        ``forms``: the number of call-site forms. A local call stays in one home; inner calls start where C (or B) is
+        and find patched in what the outer one does.
         """
         plan = self
         if not plan.pointer and plan.home_a != plan.home_b:
             plan = replace(plan, home_a=plan.home_b)
-        if plan.form >= homes_with_forms:
+        if plan.form >= forms:
             plan = replace(plan, form=0)
+        if plan.twin:
+            plan = replace(plan, home_b=0, home_a=plan.home_a if plan.pointer else 0, home_c=1)
         here = plan.home_c if plan.patched else plan.home_b
         inner = tuple(
-            replace(p, home_a=here, home_b=p.home_b if p.pointer else here, thread=plan.thread).settled(
-                homes_with_forms
-            )
+            replace(
+                p,
+                home_a=here,
+                home_b=p.home_b if p.pointer else here,
+                thread=plan.thread,
+                tracing=plan.tracing,
+                graph=plan.graph,
+            ).settled(forms)
             for p in plan.inner
         )
         return replace(plan, inner=inner) if inner != plan.inner else plan

@@ -119,9 +119,8 @@ class Conductor:
         self._field = {name: regs[name] - regs["GPR0"] for name in ("_NIP", "_LINK")}
 
     def run(self, plan: Plan) -> Trip:
-        """Run ``plan`` on a fresh stack and return what was seen; never raises for what the guest does."""
+        """Run ``plan``, a settled one, on a fresh stack and return what was seen; a faulting guest raises nothing."""
         world = self.world
-        plan = plan.settled(len(world.kernel.call_sites))
         thread = world.threads[plan.thread]
         others = [(t, world.stack_image(t)) for t in world.threads if t is not thread]
         world.patch(tracer=plan.tracing, graph=plan.graph and "graph_hook" in world.kernel.features)
@@ -146,7 +145,7 @@ class Conductor:
         """Make the call that ``plan`` says from a frame pushed below ``outer`` (an r1)."""
         world = self.world
         b = world.functions_b[plan.home_b * len(world.kernel.call_sites) + plan.form]
-        c = world.functions_c[plan.home_c * 2 + plan.seed % 2]
+        c = world.twins[b.gep] if plan.twin else world.functions_c[plan.home_c * 2 + plan.seed % 2]
         site = world.pointer_calls[plan.home_a] if plan.pointer else world.local_calls[b.gep]
         rng = Random(plan.seed ^ 0x5EED)
         a = self._state_of_a(plan, thread, outer, b, site, rng)
@@ -332,7 +331,7 @@ class Conductor:
         state.pc = state.lr
         return state
 
-    def _body(self, trip: Trip, moment: Moment, frame: bytearray, rng: Random) -> Call | Generator[State, Stop, State]:
+    def _body(self, trip: Trip, moment: Moment, frame: bytearray, rng: Random) -> Generator[State, Stop, State]:
         """Be B's body or C: take the arguments, call what the plan says, use what the ABI allows, return the result."""
         plan, thread = trip.plan, trip.thread
         placement = plan.shape.placement
@@ -388,7 +387,7 @@ class Conductor:
             # C leaves any r2 behind, as it restores its own TOC only for itself.
             state.gpr[2] = trip.c.toc if plan.seed & 4 else rng.getrandbits(64)
             if plan.marker:
-                self._destroy_marker(thread, rng)
+                self._destroy_marker(thread, plan.marker)
         state.pc = state.lr
         return state
 
@@ -403,10 +402,8 @@ class Conductor:
             if trip.inner[-1].end is not None:
                 return
 
-    def _destroy_marker(self, thread: Thread, rng: Random) -> None:
+    def _destroy_marker(self, thread: Thread, how: int) -> None:
         top = self.engine.read_u64(thread.sp_address)
-        if not thread.base + LIVEPATCH_FRAME <= top <= thread.top:
-            return
-        marker = self.engine.read_u64(top - 8)
-        wrong = rng.choice((marker ^ 1 << rng.randrange(64), 0, M64, marker | 1 << 32, rng.getrandbits(64)))
-        self.engine.write_u64(top - 8, wrong if wrong != marker else ~marker & M64)
+        if thread.base + LIVEPATCH_FRAME <= top <= thread.top:
+            marker = self.engine.read_u64(top - 8)
+            self.engine.write_u64(top - 8, (marker ^ 0xFFFF << 32, marker ^ 1, 0, M64)[how - 1])

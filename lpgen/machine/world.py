@@ -107,6 +107,7 @@ class World:
         self.engine = Engine(MONITOR)
         self._gates: list[Gate] = [Gate("own")]
         self._stubs: dict[int, int] = {}
+        self._twin_pages: set[int] = set()
         self._stack_images: list[bytes] = []
         self._pattern = Random(0xC0FFEE)
         for address in (TEXT, TEXT + PAGE, RODATA, FUNCTIONS):
@@ -133,6 +134,7 @@ class World:
             self._place_b(home, form) for home in range(len(HOMES)) for form in range(len(kernel.call_sites))
         ]
         self.functions_c = [self._place_c(home, n) for home in range(len(HOMES)) for n in range(2)]
+        self.twins = {b.gep: self._place_twin(b) for b in self.functions_b if b.home == 0}
         self.local_calls = {function.gep: self._place_local_call(function) for function in self.functions_b}
         self.pointer_calls = [self._place_pointer_call(home) for home in range(len(HOMES))]
         self._place_data()
@@ -185,7 +187,7 @@ class World:
         yield KERNEL_TOC, "kernel TOC"
         for home in range(1, len(HOMES)):
             yield self.toc[home], f"TOC of {HOMES[home]}"
-        for function in (*self.functions_b, *self.functions_c):
+        for function in (*self.functions_b, *self.functions_c, *self.twins.values()):
             yield function.gep, f"{function.name} (GEP)"
             if function.lep != function.gep:
                 yield function.lep, f"{function.name} (LEP)"
@@ -317,6 +319,19 @@ class World:
         at = self._next[home]
         function = Function(f"C{home}{n}", home, at, at, self.toc[home])
         self._place(home, self._gate_code(home, at, Gate("c", function)))
+        return function
+
+    def _place_twin(self, b: Function) -> Function:
+        """Place a C in module 1 whose entry differs from the nip in B only in the upper half."""
+        nip = b.site + 4
+        at = MODULES & ~0xFFFFFFFF | nip & 0xFFFFFFFF
+        page = at & ~(PAGE - 1)
+        if page not in self._twin_pages:
+            self._twin_pages.add(page)
+            self.engine.map(page, PAGE, writable=False)
+            self.engine.write(page, words(_TRAP) * (PAGE // 4))
+        function = Function(f"C twin of {b.name}", 1, at, at, self.toc[1])
+        self.engine.write(at, self._gate_code(1, at, Gate("c", function)))
         return function
 
     def _place_local_call(self, function: Function) -> CallSite:

@@ -1,0 +1,4 @@
+/* lpgen's stand-in for asm/code-patching.h: only what ftrace and livepatch entry code uses. */
+#ifndef _LPGEN_ASM_CODE_PATCHING_H
+#define _LPGEN_ASM_CODE_PATCHING_H
+#endif

@@ -1,0 +1,6 @@
+/* lpgen's stand-in for asm/thread_info.h: only what ftrace and livepatch entry code uses. */
+#ifndef _LPGEN_ASM_THREAD_INFO_H
+#define _LPGEN_ASM_THREAD_INFO_H
+#define THREAD_SHIFT 14
+#define THREAD_SIZE (1 << THREAD_SHIFT)
+#endif

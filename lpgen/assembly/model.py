@@ -1,0 +1,121 @@
+"""What assembly makes: sections with bytes, symbols, relocations, and the line each instruction came from."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from lpgen.errors import Place
+
+Binding = Literal["local", "global", "weak"]
+SymbolType = Literal["notype", "func", "object"]
+
+
+@dataclass(frozen=True, slots=True)
+class Relocation:
+    """One relocation: byte ``offset`` in its section, the ELF name of its type, symbol, addend.
+
+    ``symbol`` is a symbol of the unit or, for a target that is local to the unit, the name of its section.
+    """
+
+    offset: int
+    type: str
+    symbol: str
+    addend: int
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One instruction: byte offset and size in its section, the statement after macro expansion, where it was written.
+
+    ``place`` is the line in the text that was handed in (of a macro's expansion: the line that calls it); ``template``
+    the template line which that line was rendered from, when the caller said so.
+    """
+
+    offset: int
+    size: int
+    text: str
+    place: Place
+    template: Place | None
+
+
+@dataclass
+class Section:
+    """One section. ``align`` and ``size`` are in bytes; a nobits section has a size but no ``data``."""
+
+    name: str
+    flags: str
+    kind: Literal["progbits", "nobits", "note"]
+    align: int = 1
+    data: bytes = b""
+    size: int = 0
+    relocations: list[Relocation] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """One symbol. ``section`` None: undefined; ``*ABS*``: ``value`` is a number; else a byte offset in the section.
+
+    ``other`` is ELF's st_other: bits 0-1 the visibility, bits 5-7 the ELFv2 local entry code.
+    """
+
+    name: str
+    section: str | None
+    value: int
+    binding: Binding = "local"
+    type: SymbolType = "notype"
+    size: int = 0
+    other: int = 0
+
+    @property
+    def local_entry(self) -> int:
+        """Bytes from the global to the local entry point (ELFv2 ABI, st_other)."""
+        return ((1 << (self.other >> 5)) >> 2) << 2
+
+
+@dataclass
+class Unit:
+    """An assembled, not yet linked file: its sections and symbols by name, in the order of first mention."""
+
+    name: str
+    sections: dict[str, Section]
+    symbols: dict[str, Symbol]
+
+
+@dataclass
+class Image:
+    """A linked unit: bytes at addresses, every symbol's address.
+
+    ``segments`` are (address, bytes), sorted by address; ``addresses`` maps each section of the unit that takes memory
+    to its address.
+    """
+
+    segments: list[tuple[int, bytes]]
+    symbols: dict[str, int]
+    unit: Unit
+    addresses: Mapping[str, int]
+
+    @property
+    def text_range(self) -> tuple[int, int]:
+        """Return (start, end) of .text; both are its address when it is empty."""
+        return self.section_range(".text")
+
+    def section_range(self, name: str) -> tuple[int, int]:
+        """Return (start, end) of a section as addresses. Raises KeyError when the image has no such section."""
+        start = self.addresses[name]
+        return start, start + self.unit.sections[name].size
+
+    def line_at(self, address: int) -> Line | None:
+        """Return the instruction whose bytes hold ``address``, or None."""
+        for name, start in self.addresses.items():
+            section = self.unit.sections[name]
+            if start <= address < start + section.size:
+                index = bisect_right(section.lines, address - start, key=lambda line: line.offset) - 1
+                if index >= 0:
+                    line = section.lines[index]
+                    return line if address - start < line.offset + line.size else None
+        return None

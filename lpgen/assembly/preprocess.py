@@ -1,0 +1,233 @@
+"""The C preprocessor: pcpp behind a door that gives every line its place and every complaint an LpgenError."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lpgen.assembly.comments import DIRECTIVE, clean
+from lpgen.errors import LpgenError, Place
+from lpgen.resources import read_data
+
+# What gcc and the kernel's build define for a 64-bit little-endian assembly file.
+PREDEFINED: Mapping[str, str] = {
+    "__ASSEMBLY__": "1",
+    "__ASSEMBLER__": "1",
+    "__KERNEL__": "1",
+    "__powerpc__": "1",
+    "__powerpc64__": "1",
+    "__PPC__": "1",
+    "__PPC64__": "1",
+    "__LITTLE_ENDIAN__": "1",
+    "_LITTLE_ENDIAN": "1",
+    "_ARCH_PPC": "1",
+    "_ARCH_PPC64": "1",
+    "_CALL_ELF": "2",
+    "CONFIG_PPC64": "1",
+    "CONFIG_64BIT": "1",
+    "CONFIG_PPC_BOOK3S_64": "1",
+    "CONFIG_PPC_BOOK3S": "1",
+    "CONFIG_CPU_LITTLE_ENDIAN": "1",
+    "CONFIG_PPC64_ELF_ABI_V2": "1",
+}
+_IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
+_MAX_INCLUDES = 100
+_MAX_TOKENS = 4_000_000
+_TRIGRAPH = re.compile(r"\?\?[=/'()!<>-]")
+
+
+class SourceLine(NamedTuple):
+    """One line after preprocessing, with the line of the person's file it came from."""
+
+    text: str
+    place: Place
+
+
+class Sources:
+    """Finds what #include names: the caller's headers, then files, then the headers that ship with lpgen."""
+
+    def __init__(self, headers: Mapping[str, str], directories: Sequence[Path]) -> None:
+        self._headers = headers
+        self._directories = directories
+
+    def find(self, name: str, includer: str, quoted: bool, place: Place) -> tuple[str, str]:
+        """Return (name to show, text). Raises LpgenError when there is no such file or it cannot be read."""
+        if name in self._headers:
+            return name, self._headers[name]
+        folders = list(self._directories)
+        beside = Path(includer).parent
+        if quoted and includer not in self._headers and Path(includer).is_file():
+            folders.insert(0, beside)
+        for folder in folders:
+            path = folder / name
+            if path.is_file():
+                try:
+                    return str(path), path.read_text(encoding="utf-8")
+                except (OSError, UnicodeDecodeError) as error:
+                    raise LpgenError(f"cannot read include file {path}: {error}", place=place) from error
+        if re.fullmatch(r"[\w-]+(?:/[\w.-]+)*\.h", name) and ".." not in name:
+            try:
+                return name, read_data(f"assembly/headers/{name}")
+            except OSError:
+                pass  # not one of ours either: the error below names the include
+        raise LpgenError(
+            f"include file '{name}' not found",
+            place=place,
+            hint="pass it with -I DIR, or in headers; lpgen ships stubs of the kernel headers that an entry file uses",
+        )
+
+
+def preprocess(text: str, name: str, *, sources: Sources, defines: Mapping[str, str]) -> list[SourceLine]:
+    """Return the lines of ``text`` after comments, directives and macros, without empty lines.
+
+    pcpp is loaded only when the text has a directive or names a macro. Raises LpgenError with file and line.
+    """
+    lines = clean(text, name)
+    for macro in defines:
+        if not _IDENTIFIER.fullmatch(macro):
+            raise LpgenError(f"cannot define '{macro}': not a C identifier")
+    macros = {**PREDEFINED, **defines}
+    used = set(_IDENTIFIER.findall("\n".join(lines)))
+    if not any(DIRECTIVE.match(line) for line in lines) and used.isdisjoint((*macros, "__FILE__", "__LINE__")):
+        return [SourceLine(line, Place(name, i)) for i, line in enumerate(lines, 1) if line and not line.isspace()]
+    return _run(lines, name, sources, macros)
+
+
+def _run(lines: list[str], name: str, sources: Sources, macros: Mapping[str, str]) -> list[SourceLine]:
+    engine = _engine_class()(sources)
+    try:
+        for macro, value in macros.items():
+            engine.define(f"{macro} {value}" if value else macro)
+        return list(_collect(engine, engine.start(lines, name)))
+    except LpgenError:
+        raise
+    except RecursionError as error:
+        raise LpgenError("macros or #if expressions nested too deeply", place=engine.last_place()) from error
+    except Exception as error:
+        # pcpp answers malformed directives (#ifdef alone, #define 1) with whatever its indexing raises.
+        raise LpgenError("malformed preprocessor directive", place=engine.last_place()) from error
+
+
+def _collect(engine: Any, tokens: Iterator[Any]) -> Iterator[SourceLine]:
+    parts: list[str] = []
+    first: Any = None
+    count = 0
+    for token in tokens:
+        count += 1
+        if count > _MAX_TOKENS:
+            raise LpgenError("the preprocessed text is too long", place=engine.place_of(token))
+        if token.value == "\n" and not getattr(token, "expanded_from", None):
+            if first is not None:
+                yield SourceLine("".join(parts), engine.place_of(first))
+            parts, first = [], None
+            continue
+        if token.type in engine.t_WS:
+            parts.append(" ")  # a newline inside a macro's arguments is white space
+            continue
+        if first is None:
+            first = token
+        parts.append(token.value)
+    if first is not None:
+        yield SourceLine("".join(parts), engine.place_of(first))
+
+
+_cached_class: type[Any] | None = None
+_cached_lexer: Any = None
+
+
+def _engine_class() -> Callable[[Sources], Any]:
+    """Build the pcpp subclass on first use, so that importing lpgen.assembly does not load pcpp."""
+    global _cached_class
+    if _cached_class is not None:
+        return _cached_class
+    from pcpp import Preprocessor
+    from pcpp.parser import default_lexer
+
+    class Engine(Preprocessor):  # type: ignore[misc,unused-ignore]
+        """pcpp with its own opinions switched off: no printing, no searching, no dates."""
+
+        def __init__(self, sources: Sources) -> None:
+            global _cached_lexer
+            if _cached_lexer is None:
+                _cached_lexer = default_lexer()
+            super().__init__(_cached_lexer)
+            self.sources = sources
+            self.rewrite_paths: list[tuple[str, str]] = []
+            self.auto_pragma_once_enabled = False
+            self.files: dict[str, str] = {}
+            self.depth = 0
+            for clock in ("__DATE__", "__TIME__"):
+                del self.macros[clock]  # output must not depend on the day
+
+        def start(self, lines: list[str], name: str) -> Iterator[Any]:
+            return self.enter(lines, name)
+
+        def enter(self, lines: list[str], name: str) -> Iterator[Any]:
+            for number, line in enumerate(lines, 1):
+                if "??" in line and _TRIGRAPH.search(line):
+                    raise LpgenError("trigraph in the text: pcpp would replace it", place=Place(name, number))
+            label = re.sub(r'["\\\n]', "_", name)
+            self.files[label] = name
+            yield from self.parsegen("\n".join(lines) + "\n", label, label)
+
+        def place_of(self, token: Any) -> Place:
+            source = getattr(token, "source", "") or ""
+            return Place(self.files.get(source, source), token.lineno)
+
+        def last_place(self) -> Place | None:
+            return self.place_of(self.lastdirective) if self.lastdirective is not None else None
+
+        def on_error(self, file: str, line: int, msg: str) -> None:
+            place = Place(self.files[file], line) if file in self.files else self.last_place()
+            raise LpgenError(f"preprocessor: {msg}", place=place)
+
+        def on_comment(self, tok: Any) -> bool:
+            return False
+
+        def on_unknown_macro_function_in_expr(self, ident: str) -> Callable[[int], int]:
+            if ident in ("IS_ENABLED", "IS_BUILTIN"):
+                # The argument is expanded already: 1 for a CONFIG_ option that is set, 0 for one that is not.
+                return lambda value: int(bool(value))
+            raise LpgenError(f"preprocessor: unknown function '{ident}' in #if", place=self.last_place())
+
+        def on_directive_unknown(self, directive: Any, toks: Any, ifpassthru: bool, precedingtoks: Any) -> bool:
+            message = "".join(token.value for token in toks)
+            place = self.place_of(directive)
+            if directive.value == "error":
+                raise LpgenError(f"#error {message}".rstrip(), place=place)
+            if directive.value in ("warning", "pragma"):
+                return True
+            raise LpgenError(f"preprocessor directive #{directive.value} is not supported", place=place)
+
+        def collect_args(self, tokenlist: Any, ignore_errors: bool = False) -> Any:
+            result = super().collect_args(tokenlist, ignore_errors)
+            if ignore_errors and result[0] == 0:
+                # pcpp stops expanding for the rest of the text here, without a word.
+                raise LpgenError("macro arguments are not closed by ')'", place=self.place_of(tokenlist[0]))
+            return result
+
+        def include(self, tokens: Any, original_line: Any) -> Iterator[Any]:
+            if not tokens:
+                raise LpgenError("#include without a file name", place=self.last_place())
+            place = self.place_of(tokens[0])
+            written = "".join(token.value for token in tokens).strip()
+            match = re.fullmatch(r'"([^"]+)"|<([^>]+)>', written)
+            if match is None:
+                raise LpgenError(f"malformed #include {written}", place=place)
+            name = match[1] or match[2]
+            includer = place.file
+            if name in self.include_once:
+                return
+            if self.depth >= _MAX_INCLUDES:
+                raise LpgenError(f"'{name}' is included too deeply", place=place, hint="does it include itself?")
+            shown, text = self.sources.find(name, includer, match[1] is not None, place)
+            if shown in self.include_once:
+                return
+            self.depth += 1
+            yield from self.enter(clean(text, shown), shown)
+            self.depth -= 1
+
+    _cached_class = Engine
+    return Engine
