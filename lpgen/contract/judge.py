@@ -54,9 +54,13 @@ WHERE = {
 
 @dataclass(slots=True)
 class Judge:
-    """Judges one trip: statements call the methods below; each call counts as a check of the current statement."""
+    """Judges one trip: statements call the methods below; each call counts as a check of the current statement.
+
+    ``root`` is the outermost trip, ``path`` leads from there to ``trip``.
+    """
 
     world: World
+    root: Trip
     trip: Trip
     path: tuple[int, ...] = ()
     statement: str = ""
@@ -105,8 +109,10 @@ class Judge:
         seen = moment.state.gpr
         self.count()
         for number in numbers:
-            if seen[number] != expected.gpr[number]:
-                self.value(moment, f"r{number}", expected.gpr[number], seen[number], Location("gpr", number))
+            # r13 is the paca of the cpu that the thread is on now.
+            wanted = moment.paca if number == 13 else expected.gpr[number]
+            if seen[number] != wanted:
+                self.value(moment, f"r{number}", wanted, seen[number], Location("gpr", number))
 
     def kept_cr(self, moment: Moment, expected: State) -> None:
         """Check CR2-CR4."""

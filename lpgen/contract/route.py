@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lpgen.contract.judge import Judge, Location
 from lpgen.machine.trip import Trip
-from lpgen.machine.world import World
+from lpgen.machine.world import STACK_END_MAGIC, World
 
 NAMES = {
     "tracer": "the tracer",
@@ -22,9 +22,12 @@ def expected_route(world: World, trip: Trip) -> list[tuple[str, str]]:
     """Return the gates of a right call in order, each with the leg of the way (tracer, graph, body, c, return)."""
     plan = trip.plan
     route = [("tracer", "tracer")] if plan.tracing else []
+    sibling = trip.relation == "sibling"
+    if sibling and plan.patched:
+        return [*route, ("c", "c")]
     if plan.patched:
         route.append(("c", "c"))
-        if plan.marker:
+        if plan.marker if trip.marker is None else trip.marker != STACK_END_MAGIC:
             return [*route, ("trap", "return")]
         if plan.link:
             route.append(("kretprobe", "return"))
@@ -37,7 +40,7 @@ def expected_route(world: World, trip: Trip) -> list[tuple[str, str]]:
         route.append(("graph_return", "body"))
     elif plan.link and plan.tracing:
         route.append(("kretprobe", "body"))
-    return [*route, ("back", "body")]
+    return route if sibling else [*route, ("back", "body")]
 
 
 def check_route(judge: Judge, leg: str) -> None:
@@ -46,7 +49,7 @@ def check_route(judge: Judge, leg: str) -> None:
     judge.count()
     seen = [moment.where for moment in trip.moments]
     for n, (gate, owner) in enumerate(expected_route(world, trip)):
-        if any(inner.end for inner in trip.inner) and n >= len(seen):
+        if trip.cut_short and n >= len(seen):
             return
         if gate == "trap":
             right = n >= len(seen) and trip.end is not None and trip.end.kind == "trap"

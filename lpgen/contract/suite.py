@@ -11,7 +11,8 @@ from lpgen.contract.judge import Finding, Judge
 from lpgen.contract.statements import STATEMENTS
 from lpgen.kernel.generations import Kernel
 from lpgen.machine.cases import Case, case, fixed_cases
-from lpgen.machine.trip import Conductor, Trip
+from lpgen.machine.conductor import Conductor
+from lpgen.machine.trip import Trip
 from lpgen.machine.world import World
 
 # Statements that only a kernel with the feature has.
@@ -76,16 +77,18 @@ def applicable(kernel: Kernel) -> list[str]:
     return [id_ for id_ in STATEMENTS if _NEEDS.get(id_, "full_regs") in kernel.features or id_ not in _NEEDS]
 
 
-def judge_trip(world: World, trip: Trip, path: tuple[int, ...] = ()) -> tuple[dict[str, int], list[Finding]]:
+def judge_trip(
+    world: World, trip: Trip, path: tuple[int, ...] = (), root: Trip | None = None
+) -> tuple[dict[str, int], list[Finding]]:
     """Judge a trip and those inside it by every statement: checks per statement, findings (the deepest first)."""
     checks: dict[str, int] = {}
     findings: list[Finding] = []
     for index, inner in enumerate(trip.inner):
-        inner_checks, inner_findings = judge_trip(world, inner, (*path, index))
+        inner_checks, inner_findings = judge_trip(world, inner, (*path, index), root or trip)
         for id_, count in inner_checks.items():
             checks[id_] = checks.get(id_, 0) + count
         findings += inner_findings
-    judge = Judge(world, trip, path)
+    judge = Judge(world, root or trip, trip, path)
     for id_ in applicable(world.kernel):
         judge.statement = id_
         STATEMENTS[id_].check(judge)
@@ -125,7 +128,7 @@ class Suite:
         verdict.statements = {id_: StatementResult(id_, STATEMENTS[id_].text) for id_ in applicable(self.kernel)}
         for number in numbers:
             one = case(self.kernel, number, self.seed)
-            watch = verdict.callers < watched
+            watch = verdict.callers < watched or one.plan.interrupt is not None
             conductor = self.conductor(watch=watch)
             trip = conductor.run(one.plan)
             checks, findings = judge_trip(conductor.world, trip)

@@ -5,13 +5,34 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from random import Random
+from typing import Any
 
 from lpgen.callers.randoms import random_shape
 from lpgen.callers.shape import CallShape
 from lpgen.callers.zoo import zoo
 from lpgen.kernel.generations import Kernel
-from lpgen.machine.plan import KEEP, MARKERS, PATCH, SAME, Plan
-from lpgen.machine.world import HOMES
+from lpgen.machine.plan import (
+    CALLS,
+    FRAME,
+    INTERRUPT_MODES,
+    KEEP,
+    MARKERS,
+    PATCH,
+    SAME,
+    SWITCH,
+    Interrupt,
+    Plan,
+    can_be_sibling,
+    can_spill,
+)
+from lpgen.machine.world import BYSTANDER, HOMES
+
+# Of each special way of calling there are this many cases, with different prototypes.
+SPECIAL_SHAPES = 4
+# An interrupt's boundary in a case that is not made for one boundary: no way through the trampolines is longer.
+BOUNDARIES = 150
+HARDIRQ, SOFTIRQ, EMERGENCY = 2, 3, 4
+DEEP = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +49,24 @@ def _zoo() -> tuple[CallShape, ...]:
     return tuple(zoo())
 
 
+@lru_cache(maxsize=1)
+def _small() -> tuple[CallShape, ...]:
+    """The shapes that need no parameter save area: a hundred of their frames fit on a stack."""
+    return tuple(s for s in _zoo() if can_be_sibling(s))
+
+
+Way = tuple[str, dict[str, Any]]
+PATCHED = {"nip": PATCH}
+
+
 @lru_cache(maxsize=8)
-def _special(livepatch: bool, graph: bool) -> tuple[tuple[str, dict[str, object]], ...]:
-    """Return the ways of calling that every run has, each with a name, whatever the number of random callers."""
-    ways: list[tuple[str, dict[str, object]]] = [
+def _special(livepatch: bool, graph: bool) -> tuple[Way, ...]:
+    """Return the ways of calling that every run has, each with a name, whatever the number of random callers.
+
+    ``inner`` and the like hold the ways of the calls inside.
+    """
+    far: dict[str, Any] = {"pointer": True, "home_b": 1}
+    ways: list[Way] = [
         ("off", {"tracing": False}),
         ("off-pointer", {"tracing": False, "pointer": True, "home_a": 1}),
         ("same-nip", {"nip": SAME}),
@@ -40,37 +75,64 @@ def _special(livepatch: bool, graph: bool) -> tuple[tuple[str, dict[str, object]
         ("edit-link", {"edit": True, "link": True}),
         ("pointer", {"pointer": True, "home_a": 1, "home_b": 2}),
         ("module", {"home_b": 1, "form": 1}),
-        ("inner", {"inner": 1}),
+        ("inner", {"inner": [far]}),
+        ("recursion", {"recursion": [{}]}),
+        ("hardirq", {"thread": HARDIRQ}),
     ]
+    for mode in (FRAME, SWITCH):
+        ways.append((f"interrupt-{mode}", {"interrupt": (mode, {"thread": 1})}))
     if graph:
         ways += [
             ("graph", {"graph": True}),
             ("graph-link", {"graph": True, "link": True}),
             ("graph-edit", {"graph": True, "edit": True}),
             ("graph-off", {"graph": True, "tracing": False}),
+            ("graph-interrupt", {"graph": True, "interrupt": (FRAME, {})}),
         ]
     if livepatch:
-        patched: list[tuple[str, dict[str, object]]] = [
-            ("link", {"link": True}),
-            ("edit", {"edit": True}),
-            ("edit-link", {"edit": True, "link": True}),
-            ("pointer", {"pointer": True, "home_a": 2, "home_b": 1}),
-            ("module", {"home_b": 1, "home_c": 2}),
-            ("to-kernel", {"home_b": 2, "home_c": 0, "form": 1}),
-            ("same-toc", {"home_b": 1, "home_c": 1}),
-            ("twin", {"twin": True}),
-            ("marker", {"marker": 1}),
-            ("inner", {"inner": 1}),
-            ("chain", {"inner": 2}),
-            ("other-thread", {"thread": 1}),
-        ]
+        ways += [(f"patched-{name}", {**way, **PATCHED}) for name, way in _patched_ways(far)]
         if graph:
-            patched.append(("graph", {"graph": True}))
-        ways += [(f"patched-{name}", {**way, "nip": PATCH}) for name, way in patched]
+            ways.append(("patched-graph", {"graph": True, **PATCHED}))
     return tuple(ways)
 
 
-SPECIAL_SHAPES = 4
+def _patched_ways(far: dict[str, Any]) -> list[Way]:
+    again = {"pointer": True, **PATCHED}
+    ways: list[Way] = [
+        ("link", {"link": True}),
+        ("edit", {"edit": True}),
+        ("edit-link", {"edit": True, "link": True}),
+        ("pointer", {"pointer": True, "home_a": 2, "home_b": 1}),
+        ("module", {"home_b": 1, "home_c": 2}),
+        ("to-kernel", {"home_b": 2, "home_c": 0, "form": 1}),
+        ("same-toc", {"home_b": 1, "home_c": 1}),
+        ("twin", {"twin": True}),
+        ("marker", {"marker": 1}),
+        ("spill", {"spill": True}),
+        ("sleep", {"sleep": True}),
+        ("recursion", {"recursion": [{**PATCHED}]}),
+        ("sibling", {"sibling": {"form": 1}}),
+        ("sibling-patched", {"home_b": 1, "sibling": {**PATCHED, "home_c": 0}}),
+        # Mutual recursion is B, D, B, D, ...; the chain below goes through three homes.
+        ("nested", {"inner": [{**far, **PATCHED}]}),
+        ("nested-twice", {"inner": [{**far, **PATCHED}, {**again, "home_b": 2, "inner": [{**far, **PATCHED}]}]}),
+        ("again-in-flight", {"home_c": 1, "inner": [{**again, "home_c": 2}]}),
+        ("unpatched-in-flight", {"inner": [{"pointer": True}]}),
+        ("off-in-flight", {"inner": [{"pointer": True, "tracing": False}]}),
+        ("chain", {"chain": DEEP}),
+        ("chain-marker", {"chain": 20, "marker": MARKERS}),
+        ("second-task", {"thread": 1}),
+        ("hardirq", {"thread": HARDIRQ}),
+        ("softirq", {"thread": SOFTIRQ}),
+        ("emergency", {"thread": EMERGENCY}),
+        ("turns", {"beside": {**PATCHED, "thread": 1, "inner": [{**far, **PATCHED}]}, "inner": [{**far, **PATCHED}]}),
+    ]
+    for mode in INTERRUPT_MODES:
+        for name, where in (("", {}), ("-nested", {"inner": [{**far, **PATCHED}]})):
+            thread = 1 if mode == SWITCH else 0
+            ways.append((f"interrupt-{mode}{name}", {**where, "interrupt": (mode, {**PATCHED, "thread": thread})}))
+    ways.append(("interrupt-hardirq", {"interrupt": (CALLS, {**PATCHED, "thread": HARDIRQ})}))
+    return ways
 
 
 def special_cases(kernel: Kernel) -> int:
@@ -104,34 +166,78 @@ def _case(kernel: Kernel, number: int, seed: int) -> tuple[str, Plan]:
     return f"random-{number}", random_plan(rng, livepatch=livepatch, graph=graph)
 
 
-def _from_way(way: dict[str, object], rng: Random, n: int) -> Plan:
-    shapes = _zoo()
-    shape = shapes[rng.randrange(len(shapes))] if n else next(s for s in shapes if s.placement.memory_bytes)
-    depth = way.get("inner", 0)
-    fields = {k: v for k, v in way.items() if k != "inner"}
-    if "marker" in fields:
-        fields["marker"] = 1 + n % MARKERS
-    plan = Plan(shape, rng.getrandbits(60), **fields)  # type: ignore[arg-type]
-    if isinstance(depth, int):
-        for level in range(depth):
-            inner_shape = shapes[rng.randrange(len(shapes))]
-            inner = replace(plan, shape=inner_shape, seed=rng.getrandbits(60), pointer=True, home_b=level % 3)
-            plan = replace(plan, inner=(inner, *plan.inner) if level == 0 else (replace(inner, inner=plan.inner),))
+def _from_way(way: dict[str, Any], rng: Random, n: int) -> Plan:
+    """Return the plan of a special way; its case 0 has arguments in memory where the way allows that."""
+    fields = dict(way)
+    shapes = _shapes_for(fields)
+    with_memory = next((s for s in shapes if s.placement.memory_bytes), shapes[0])
+    shape = with_memory if n == 0 else shapes[rng.randrange(len(shapes))]
+    if fields.get("marker") == 1:
+        fields["marker"] = 1 + n % (MARKERS - 1)
+    for key in ("inner", "recursion"):
+        if key in fields:
+            fields[key] = tuple(_from_way(inside, rng, n + 1) for inside in fields[key])
+    for key in ("sibling", "beside"):
+        if key in fields:
+            fields[key] = _from_way(fields[key], rng, n + 1)
+    if "interrupt" in fields:
+        mode, inside = fields["interrupt"]
+        made = _from_way(inside, rng, n + 1) if mode != FRAME else None
+        fields["interrupt"] = Interrupt(rng.randint(1, BOUNDARIES), mode, made)
+    depth = fields.pop("chain", 1)
+    plan = Plan(shape, rng.getrandbits(60), **fields)
+    if depth == 1:
+        return plan
+    small = _small()
+    last = plan.marker
+    for level in range(depth):
+        link = replace(
+            plan,
+            shape=small[rng.randrange(len(small))],
+            seed=rng.getrandbits(60),
+            home_b=level % 3,
+            home_c=(level + 1) % 3,
+            pointer=True,
+            marker=last if level == 0 else 0,
+        )
+        plan = link if level == 0 else replace(link, inner=(plan,))
     return plan
+
+
+def _shapes_for(way: dict[str, Any]) -> tuple[CallShape, ...]:
+    if "sibling" in way or "chain" in way:
+        return _small()
+    if way.get("spill"):
+        return tuple(s for s in _zoo() if can_spill(s))
+    return _zoo()
 
 
 def random_plan(rng: Random, *, livepatch: bool, graph: bool, depth: int = 0) -> Plan:
     """Return a random plan; ``livepatch`` and ``graph``: what the kernel's options allow."""
     homes = range(len(HOMES))
-    patched = livepatch and rng.random() < 0.6
-    inner: tuple[Plan, ...] = ()
-    if depth < 4 and rng.random() < 0.12:
-        inner = tuple(
-            random_plan(rng, livepatch=livepatch, graph=graph, depth=depth + 1) for _ in range(rng.randint(1, 2))
-        )
     top = depth == 0
+    patched = livepatch and rng.random() < 0.6
+
+    def another(**fixed: Any) -> Plan:
+        return replace(random_plan(rng, livepatch=livepatch, graph=graph, depth=depth + 1), **fixed)
+
+    shape = random_shape(rng)
+    fields: dict[str, Any] = {}
+    if depth < 4 and rng.random() < 0.12:
+        fields["inner"] = tuple(another() for _ in range(rng.randint(1, 2)))
+    elif patched and rng.random() < 0.05 and can_be_sibling(shape):
+        fields["sibling"] = another()
+    if top:
+        fields["thread"] = rng.choice((0, 0, 0, 1, HARDIRQ, SOFTIRQ, EMERGENCY))
+        if rng.random() < 0.05:
+            fields["recursion"] = (another(),)
+        if rng.random() < 0.04:
+            fields["beside"] = another(thread=(fields["thread"] + 1) % BYSTANDER)
+        if patched and not fields.get("inner") and rng.random() < 0.05:
+            fields["marker"] = rng.randint(1, MARKERS)
+            fields.pop("sibling", None)
     return Plan(
-        shape=random_shape(rng),
+        shape=shape,
         seed=rng.getrandbits(60),
         home_b=rng.choice(homes),
         form=rng.randrange(2),
@@ -141,11 +247,21 @@ def random_plan(rng: Random, *, livepatch: bool, graph: bool, depth: int = 0) ->
         nip=PATCH if patched else rng.choice((KEEP, KEEP, SAME)),
         link=rng.random() < 0.15,
         edit=rng.random() < 0.15,
-        # What ftrace has patched is the same for all calls of a case: inner ones take the outermost one's.
-        tracing=not top or rng.random() > 0.05,
-        graph=graph and top and rng.random() < 0.25,
+        # What is patched in is the same for a case's calls; some find it switched off.
+        tracing=rng.random() > 0.05,
+        graph=graph and rng.random() < 0.25,
         twin=patched and rng.random() < 0.05,
-        marker=rng.randint(1, MARKERS) if patched and top and not inner and rng.random() < 0.05 else 0,
-        thread=rng.randrange(2) if top else 0,
-        inner=inner,
+        spill=patched and can_spill(shape) and rng.random() < 0.3,
+        sleep=patched and rng.random() < 0.1,
+        **fields,
     )
+
+
+def interrupt_plan(kernel: Kernel, mode: str, seed: int) -> Plan | None:
+    """Return the call that an interrupt of ``mode`` makes or gives way to, None for mode frame."""
+    if mode == FRAME:
+        return None
+    rng = Random(f"interrupt/{mode}/{seed}")
+    livepatch = "livepatch" in kernel.features
+    thread = 1 if mode == SWITCH else 0
+    return _from_way({"nip": PATCH if livepatch else KEEP, "thread": thread}, rng, 1)

@@ -253,14 +253,14 @@ class Engine:
 
     # Running
 
-    def resume(self, state: State, *, boundary: int = 0) -> Stop:
-        """Run from ``state`` to the next stop; with ``boundary`` = n > 0 at most to the n-th watched instruction.
+    def interrupt_at(self, boundary: int) -> None:
+        """Have resume() stop before the ``boundary``-th (from 1) watched instruction from now on; 0: not any more."""
+        self._countdown = boundary
 
-        Watched instructions are those of the ranges given to watch(). Whatever the guest does ends in a Stop.
-        """
+    def resume(self, state: State) -> Stop:
+        """Run from ``state`` to the next stop. Whatever the guest does ends in a Stop, within MAX_BLOCKS blocks."""
         self._why = None
         self._blocks = 0
-        self._countdown = boundary
         self.uc.mem_write(self._block, state.pack())
         try:
             self.uc.emu_start(self._resume_code, self._exit)
@@ -274,7 +274,6 @@ class Engine:
             return Stop("gate", 0, stored, gate)
         kind, pc, address = self._why
         if kind == "boundary":
-            self._countdown = 0
             self._why = None
             self.uc.emu_start(self._own_gate, self._exit)
             stored, _ = State.unpack(bytes(self.uc.mem_read(self._block, BLOCK_BYTES)))

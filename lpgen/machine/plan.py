@@ -1,4 +1,4 @@
-"""What a synthetic call does: who calls whom, what the tracer does, what C does. Data only; machine/trip.py runs it."""
+"""What a synthetic call does: who calls whom, what the tracer does, what C does. Data only; conductor.py runs it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,33 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from random import Random
 
+from lpgen.callers.placement import Prototype
 from lpgen.callers.randoms import random_result, random_values
 from lpgen.callers.shape import CallShape
-from lpgen.machine.world import HOMES
+from lpgen.callers.types import Integer, Pointer
+from lpgen.machine.world import HOMES, THREADS
 
-# How C destroys the marker: another upper half, a flipped low bit, nothing left, all ones.
-MARKERS = 4
+# How C destroys the marker: another upper half, a flipped low bit, nothing left, all ones, or by a stack so deep that
+# it runs over the livepatch stack.
+MARKERS = 5
+STACKS_MEET = 5
 KEEP, SAME, PATCH = "keep", "same", "patch"
+FRAME, CALLS, SWITCH = "frame", "calls", "switch"
+INTERRUPT_MODES = (FRAME, CALLS, SWITCH)
+
+
+@dataclass(frozen=True)
+class Interrupt:
+    """An interrupt before the ``boundary``-th (from 1) instruction of the trampolines that the call executes.
+
+    ``mode`` frame: the handler builds its frame right below r1 and writes to all below; calls: it also makes ``plan``'s
+    patched call, from that frame or on another stack; switch: the other thread runs ``plan`` for a while, and the
+    interrupted one comes back on another cpu.
+    """
+
+    boundary: int
+    mode: str = FRAME
+    plan: Plan | None = None
 
 
 @dataclass(frozen=True)
@@ -23,13 +43,18 @@ class Plan:
     ``shape`` and ``seed`` fix arguments, result and the contents of every register.
     ``home_a``, ``home_b``, ``home_c``: where the functions are, indices in HOMES. ``form``: the call-site form of B.
     ``pointer``: A calls B at its global entry, through a pointer or stub, and reloads r2 behind the call; otherwise it
-    is a local call.
+    is a local call. ``thread``: on which stack, an index in THREADS.
     ``nip``: the tracer keeps regs->nip, writes the same value, or writes C. ``link``: it sets regs->link to a
-    kretprobe's trampoline. ``edit``: it changes gpr[3..10] and gpr[14..31].
+    kretprobe's trampoline. ``edit``: it changes gpr[3..10] and gpr[14..31]. ``recursion``: the calls of traced
+    functions that it makes itself.
     ``twin``: C's address differs from the old nip only in the upper half.
     ``tracing`` off: ftrace_call is not patched. ``graph``: the graph hook is patched in.
     ``marker``: how C destroys the livepatch stack's marker, 1 to MARKERS; 0 not at all.
-    ``inner``: the calls that C (or B's body) makes.
+    ``spill``: C is variadic, unlike B, and finds all but the first argument through va_arg.
+    ``sleep``: C comes back on another cpu, with another paca.
+    ``inner``: the calls that C (or B's body) makes; they may find tracing switched off, or B patched to something else.
+    ``sibling``: the traced function that C ends in, by a tail call; ``stub``: through a module's stub.
+    ``interrupt``: an interrupt in the trampolines. ``beside``: a call on another thread, in turns with this one.
     """
 
     shape: CallShape
@@ -46,8 +71,15 @@ class Plan:
     graph: bool = False
     twin: bool = False
     marker: int = 0
+    spill: bool = False
+    sleep: bool = False
     thread: int = 0
     inner: tuple[Plan, ...] = ()
+    recursion: tuple[Plan, ...] = ()
+    sibling: Plan | None = None
+    stub: bool = False
+    interrupt: Interrupt | None = None
+    beside: Plan | None = None
 
     @property
     def patched(self) -> bool:
@@ -64,6 +96,57 @@ class Plan:
         """The value that B or C returns."""
         return random_result(self.shape, Random(self.seed + 1))
 
+    def depth(self) -> int:
+        """How many calls lie inside each other, this one included."""
+        return 1 + max((plan.depth() for plan in self.inner), default=0)
+
+    def threads(self) -> frozenset[int]:
+        """The threads that the call and all that belongs to it run on."""
+        during = None if self.interrupt is None else self.interrupt.plan
+        parts = [*self.inner, *self.recursion, *(p for p in (self.sibling, self.beside, during) if p is not None)]
+        return frozenset({self.thread}).union(*(part.threads() for part in parts))
+
+    def kinds(self) -> frozenset[str]:
+        """What kinds of scenario the call is an instance of, those inside it included."""
+        found = {"patched" if self.patched else ("unpatched" if self.tracing else "tracing off")}
+        found.add("global entry" if self.pointer else "local entry")
+        placement = self.shape.placement
+        for kind, is_it in (
+            ("arguments in memory", placement.memory_bytes > 0),
+            ("variadic", placement.prototype.variadic),
+            ("hidden result", placement.hidden is not None),
+            ("another TOC", self.patched and self.home_c != self.home_b),
+            ("call site stores r0", self.form > 0),
+            ("same nip", self.tracing and self.nip == SAME),
+            ("link", self.tracing and self.link),
+            ("gpr edits", self.tracing and self.edit),
+            ("graph", self.graph),
+            ("twin address", self.twin),
+            ("marker destroyed", self.patched and 0 < self.marker < STACKS_MEET),
+            ("stacks meet", self.patched and self.marker == STACKS_MEET),
+            ("variadic C", self.spill),
+            ("another cpu", self.sleep),
+            ("sibling", self.sibling is not None),
+            ("recursion", bool(self.recursion)),
+            ("threads in turns", self.beside is not None),
+            (f"{THREADS[self.thread]} stack", self.thread > 0),
+        ):
+            if is_it:
+                found.add(kind)
+        for plan in self.inner:
+            found |= plan.kinds() - {"patched", "unpatched", "tracing off", "local entry", "global entry"}
+            if self.patched and plan.patched:
+                found.add("nested")
+                if (plan.home_b, plan.form) == (self.home_b, self.form):
+                    found.add("patched again in flight")
+            if self.patched and not plan.patched:
+                found.add("unpatched in flight" if plan.tracing else "switched off in flight")
+        if self.depth() > 8:
+            found.add("deep chain")
+        if self.interrupt is not None:
+            found.add(f"interrupt {self.interrupt.mode}")
+        return frozenset(found)
+
     def words(self) -> Iterator[str]:
         """What is special about this call, for a person."""
         yield "patched" if self.patched else ("unpatched" if self.tracing else "tracing off")
@@ -71,30 +154,42 @@ class Plan:
         yield f"A in {HOMES[self.home_a]}, " + ("through B's global entry" if self.pointer else "local call")
         if self.patched:
             yield "C's address is nip's in the lower half" if self.twin else f"C in {HOMES[self.home_c]}"
-        if self.form:
-            yield "call site stores r0"
-        if self.nip == SAME and self.tracing:
-            yield "tracer writes nip unchanged"
-        if self.link and self.tracing:
-            yield "tracer changes link"
-        if self.edit and self.tracing:
-            yield "tracer edits gprs"
-        if self.graph:
-            yield "graph tracer on"
-        if self.marker:
-            yield "C destroys the marker"
-        if self.thread:
-            yield f"thread {self.thread}"
-        for plan in self.inner:
-            yield f"then calls {plan.shape.c_prototype()} ({', '.join(plan.words())})"
+        for text, is_it in (
+            ("call site stores r0", self.form > 0),
+            ("tracer writes nip unchanged", self.nip == SAME and self.tracing),
+            ("tracer changes link", self.link and self.tracing),
+            ("tracer edits gprs", self.edit and self.tracing),
+            ("graph tracer on", self.graph),
+            ("C destroys the marker", 0 < self.marker < STACKS_MEET),
+            ("C's stack runs over the livepatch stack", self.marker == STACKS_MEET),
+            ("C is variadic", self.spill),
+            ("C returns on another cpu", self.sleep),
+            (f"on the {THREADS[self.thread]} stack", self.thread > 0),
+        ):
+            if is_it:
+                yield text
+        if self.sibling is not None:
+            through = " through a module stub" if self.stub else ""
+            yield f"C ends in a sibling call{through} ({', '.join(self.sibling.words())})"
+        if self.interrupt is not None:
+            yield f"interrupt before instruction {self.interrupt.boundary} ({self.interrupt.mode})"
+        if self.beside is not None:
+            yield f"in turns with another thread ({', '.join(self.beside.words())})"
+        for name, plans in (("the tracer", self.recursion), ("it then", self.inner)):
+            for plan in plans[:1]:
+                yield f"{name} calls {plan.shape.c_prototype()} ({', '.join(plan.words())})"
+            if len(plans) > 1:
+                yield f"and {len(plans) - 1} more"
 
     def settled(self, forms: int) -> Plan:
         """Return the plan with what excludes itself put right.
 
-        ``forms``: the number of call-site forms. A local call stays in one home; inner calls start where C (or B) is
-        and find patched in what the outer one does.
+        ``forms``: the number of call-site forms. A local call stays in one home; inner calls start where C (or B) is;
+        what runs at the same time finds the same patched in.
         """
         plan = self
+        if plan.beside is not None or plan.interrupt is not None:
+            plan = plan._uniform(tracing=plan.tracing, graph=plan.graph)
         if not plan.pointer and plan.home_a != plan.home_b:
             plan = replace(plan, home_a=plan.home_b)
         if plan.form >= forms:
@@ -102,15 +197,61 @@ class Plan:
         if plan.twin:
             plan = replace(plan, home_b=0, home_a=plan.home_a if plan.pointer else 0, home_c=1)
         here = plan.home_c if plan.patched else plan.home_b
-        inner = tuple(
-            replace(
-                p,
-                home_a=here,
-                home_b=p.home_b if p.pointer else here,
-                thread=plan.thread,
-                tracing=plan.tracing,
-                graph=plan.graph,
-            ).settled(forms)
-            for p in plan.inner
+        same = {"tracing": plan.tracing, "graph": plan.graph}
+        made: dict[str, object] = {"inner": tuple(plan._inside(p, here, {}).settled(forms) for p in plan.inner)}
+        made["recursion"] = tuple(plan._inside(p, 0, same).settled(forms) for p in plan.recursion)
+        if plan.sibling is not None:
+            # It has C's frame and type: nothing of its own on the stack.
+            sibling = replace(plan.sibling, shape=plan.shape, pointer=plan.stub, inner=(), sibling=None)
+            sibling = replace(sibling, link=False, edit=False)
+            made["sibling"] = plan._inside(sibling, here, same).settled(forms)
+        if plan.interrupt is not None and plan.interrupt.plan is not None:
+            made["interrupt"] = replace(plan.interrupt, plan=plan.interrupt.plan.settled(forms))
+        if plan.beside is not None:
+            made["beside"] = plan.beside.settled(forms)
+        return replace(plan, **made)  # type: ignore[arg-type]
+
+    def _uniform(self, *, tracing: bool, graph: bool) -> Plan:
+        """Return the plan with the same patched in for every call of it."""
+        same = {"tracing": tracing, "graph": graph}
+
+        def each(plans: tuple[Plan, ...]) -> tuple[Plan, ...]:
+            return tuple(p._uniform(**same) for p in plans)
+
+        during = self.interrupt
+        if during is not None and during.plan is not None:
+            during = replace(during, plan=during.plan._uniform(**same))
+        return replace(
+            self,
+            tracing=tracing,
+            graph=graph,
+            inner=each(self.inner),
+            recursion=each(self.recursion),
+            sibling=None if self.sibling is None else self.sibling._uniform(**same),
+            beside=None if self.beside is None else self.beside._uniform(**same),
+            interrupt=during,
         )
-        return replace(plan, inner=inner) if inner != plan.inner else plan
+
+    def _inside(self, plan: Plan, home: int, same: dict[str, bool]) -> Plan:
+        return replace(plan, home_a=home, home_b=plan.home_b if plan.pointer else home, thread=self.thread, **same)  # type: ignore[arg-type]
+
+
+def can_spill(shape: CallShape) -> bool:
+    """True if a variadic C finds the arguments of a B that is not: all in slots, and a parameter save area is there."""
+    placement = shape.placement
+    return (
+        placement.memory_bytes > 0
+        and not placement.prototype.variadic
+        and all(isinstance(t, Integer | Pointer) and t.size == 8 for t in placement.types)
+    )
+
+
+def can_be_sibling(shape: CallShape) -> bool:
+    """True if a function of this type can end in a call of another one: nothing of its own in its caller's frame."""
+    return not shape.placement.needs_parameter_save_area and shape.placement.hidden is None
+
+
+def as_variadic(shape: CallShape) -> CallShape:
+    """Return the shape of the variadic C that takes this call's arguments, all but the first by va_arg."""
+    params = shape.prototype.params
+    return CallShape(shape.name, Prototype(shape.prototype.result, params[:1], variadic=True), params[1:])

@@ -22,7 +22,7 @@ TEXT = KERNEL + 0x10000
 RODATA = KERNEL + 0x30000
 FUNCTIONS = KERNEL + 0x40000
 MONITOR = KERNEL + 0x100000
-PACA = KERNEL + 0xF00000
+PACAS = (KERNEL + 0xF00000, KERNEL + 0xF02000)
 TOC_DATA = KERNEL + 0x1000000
 KERNEL_TOC = TOC_DATA + 0x8000
 # Further from the TOC pointer than 16 bits reach, with a low half above 0x8000: @ha has to carry.
@@ -38,7 +38,10 @@ MAIN_FRAME = 0x100
 
 STACK_END_MAGIC = 0x57AC6E9D
 LIVEPATCH_FRAME = 24
-BASE_WINDOW = 0x800
+# The part of a stack's memory that is compared as its base: 100 livepatch frames and more.
+BASE_WINDOW = 0xC00
+THREADS = ("task", "second task", "hardirq", "softirq", "emergency", "bystander")
+BYSTANDER = len(THREADS) - 1
 
 HOMES = ("kernel", "module 1", "module 2")
 _MFLR_R0, _STD_R0_16_R1, _LD_R2_24_R1, _BCTRL, _BCTR, _NOP, _TRAP = (
@@ -77,9 +80,10 @@ class CallSite:
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """A thread's stack memory: ``base`` to ``top``; where its livepatch_sp is kept and where that starts."""
+    """A stack: its memory from ``base`` to ``top``; where its livepatch_sp is kept and where that starts."""
 
     number: int
+    name: str
     base: int
     top: int
     sp_address: int
@@ -95,7 +99,7 @@ class Gate:
 
 
 class World:
-    """One kernel with the trampolines of ``unit`` linked in, two modules, and two threads.
+    """One kernel with the trampolines of ``unit`` linked in, two modules, and the stacks of THREADS.
 
     Raises LpgenError when the unit lacks an entry point of the generation, or when what ftrace patches is not what
     ftrace expects to find there.
@@ -138,12 +142,12 @@ class World:
         self.local_calls = {function.gep: self._place_local_call(function) for function in self.functions_b}
         self.pointer_calls = [self._place_pointer_call(home) for home in range(len(HOMES))]
         self._place_data()
-        self.threads = [self._place_thread(n) for n in range(2)]
+        self.threads = [self._place_thread(n) for n in range(len(THREADS))]
         self.watched = watch
         if watch:
             first, end = self.text
             self.engine.watch([(first, end)])
-        self._patched = (False, False)
+        self.patched = (False, False)
 
     # What stands where
 
@@ -351,16 +355,19 @@ class World:
 
     def _place_data(self) -> None:
         self._constant: list[tuple[int, bytes]] = []
-        for address in (PACA, TOC_DATA + 0x8000, FUNCTION_TRACE_OP & ~0xFFFF):
+        for address in (PACAS[0], TOC_DATA + 0x8000, FUNCTION_TRACE_OP & ~0xFFFF):
             self.engine.map(address & ~0xFFFF, PAGE)
         window = 0x1000
-        paca = bytearray(self._pattern.randbytes(window))
-        struct.pack_into("<Q", paca, self.offsets["PACATOC"], KERNEL_TOC)
+        pacas = []
+        for address in PACAS:
+            paca = bytearray(self._pattern.randbytes(window))
+            struct.pack_into("<Q", paca, self.offsets["PACATOC"], KERNEL_TOC)
+            pacas.append((address, bytes(paca)))
         data = bytearray(self._pattern.randbytes(window))
         page = FUNCTION_TRACE_OP & ~(window - 1)
         struct.pack_into("<Q", data, FUNCTION_TRACE_OP - page, FTRACE_OPS)
         near_toc = self._pattern.randbytes(window)
-        for address, content in ((PACA, bytes(paca)), (page, bytes(data)), (KERNEL_TOC, near_toc)):
+        for address, content in (*pacas, (page, bytes(data)), (KERNEL_TOC, near_toc)):
             self.engine.write(address, content)
             self._constant.append((address, content))
 
@@ -370,7 +377,7 @@ class World:
         info = base + self.offsets["TI_livepatch_sp"]
         # Contract section 5: the magic is the first doubleword behind thread_info, livepatch_sp starts one later.
         start = base + self.kernel.thread_info_size + 8
-        thread = Thread(number, base, base + self.stack_bytes, info, start)
+        thread = Thread(number, THREADS[number], base, base + self.stack_bytes, info, start)
         stack = bytearray(self._pattern.randbytes(self.stack_bytes))
         struct.pack_into("<Q", stack, start - 8 - base, STACK_END_MAGIC)
         struct.pack_into("<Q", stack, self.offsets["TI_livepatch_sp"], start)
@@ -390,13 +397,13 @@ class World:
     def patch(self, *, tracer: bool, graph: bool) -> None:
         """Patch ftrace_call and ftrace_graph_call as ftrace does when a tracer, the graph tracer, comes or goes."""
         wanted = (tracer, graph)
-        if wanted == self._patched:
+        if wanted == self.patched:
             return
-        for name, on, was in zip(("tracer", "graph"), wanted, self._patched, strict=True):
+        for name, on, was in zip(("tracer", "graph"), wanted, self.patched, strict=True):
             if on != was:
                 address, original, patched = self._patches[name]
                 self.engine.write_code(address, patched if on else original)
-        self._patched = wanted
+        self.patched = wanted
 
     def changed_constants(self) -> list[tuple[int, int, int]]:
         """Return what the guest changed in paca and kernel data: (address, doubleword before, after); mend it."""

@@ -1,0 +1,422 @@
+"""Running a plan: A, B, C and the tracer act, the trampolines run for real, and what was seen is kept for judging.
+
+Each call is a generator that yields the registers to go on with and is sent what the guest did next, so that calls
+nest, run in turns, and can be interrupted at any instruction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from random import Random
+
+from lpgen.callers.values import decode, encode, encode_result
+from lpgen.callers.variadic import VariadicReader
+from lpgen.machine.actors import back_chain, clobber, destroy_marker, state_of_a, use_stack
+from lpgen.machine.engine import Step, Stop
+from lpgen.machine.plan import CALLS, FRAME, PATCH, SAME, Interrupt, Plan, as_variadic
+from lpgen.machine.state import State
+from lpgen.machine.trip import Interruption, Moment, Trip
+from lpgen.machine.world import BASE_WINDOW, LIVEPATCH_FRAME, PACAS, CallSite, Gate, Thread, World
+
+MAX_EVENTS = 24
+# Kernel red zone below r1, which an interrupt leaves alone (contract section 2), and what its handler uses below.
+RED_ZONE = 288
+HANDLER_BYTES = 512
+
+Call = Generator[State, Stop, Trip]
+
+
+class Conductor:
+    """Runs plans in one World. Moments have steps and interrupts come only in a world that watches its trampolines."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.engine = world.engine
+        self._steps: list[Step] = []
+        if world.watched:
+            self.engine.trace(self._steps)
+        regs = world.offsets
+        self._field = {name: regs[name] - regs["GPR0"] for name in ("_NIP", "_LINK")}
+        self._paca = [PACAS[0]] * len(world.threads)
+        self._interrupt: Interrupt | None = None
+        self._interruption: Interruption | None = None
+        self._interrupted: Plan | None = None
+        self._extra: list[Trip] = []
+        self._waiting: list[tuple[Call, State]] = []
+
+    def run(self, plan: Plan) -> Trip:
+        """Run ``plan``, a settled one, on fresh stacks and return what was seen; a faulting guest raises nothing."""
+        world = self.world
+        involved = plan.threads()
+        others = [(t, world.stack_image(t)) for t in world.threads if t.number not in involved]
+        self._patch(plan)
+        outer = {number: world.reset(world.threads[number]) for number in involved}
+        self._steps.clear()
+        self._extra, self._waiting = [], []
+        self._interruption, self._interrupt, self._interrupted = None, plan.interrupt, plan
+        for number in involved:
+            self._paca[number] = PACAS[number & 1]
+        self.engine.interrupt_at(plan.interrupt.boundary if plan.interrupt is not None and world.watched else 0)
+        main = self.call(plan, world.threads[plan.thread], outer[plan.thread])
+        running = [(main, next(main))]
+        if plan.beside is not None:
+            beside = plan.beside
+            other = self.call(beside, world.threads[beside.thread], outer[beside.thread], "beside")
+            running.append((other, next(other)))
+        trip = self._in_turns(running, main, Random(plan.seed ^ 0x7412))
+        self.engine.interrupt_at(0)
+        trip.inner += self._extra
+        trip.interruption = self._interruption
+        trip.constants = world.changed_constants()
+        for other_thread, before in others:
+            if world.stack_image(other_thread) != before:
+                trip.other_stack = other_thread.number
+                world.reset(other_thread)
+        return trip
+
+    def _in_turns(self, running: list[tuple[Call, State]], main: Call, rng: Random) -> Trip:
+        """Run calls in turns to their ends; a call that did not end as it should ends all."""
+        done: Trip | None = None
+        while running or self._waiting:
+            if not running:
+                running.append(self._waiting.pop())
+            index = rng.randrange(len(running)) if len(running) > 1 else 0
+            call, state = running[index]
+            try:
+                running[index] = (call, call.send(self._resume(state)))
+            except StopIteration as finished:
+                del running[index]
+                if call is main:
+                    done = finished.value
+                else:
+                    self._extra.append(finished.value)
+                if finished.value.end is not None and done is not None:
+                    break
+        assert done is not None
+        return done
+
+    def _patch(self, plan: Plan) -> None:
+        self.world.patch(tracer=plan.tracing, graph=plan.graph and "graph_hook" in self.world.kernel.features)
+
+    # Interrupts
+
+    def _resume(self, state: State) -> Stop:
+        stop = self.engine.resume(state)
+        if stop.kind == "boundary":
+            self.engine.interrupt_at(0)
+            stop = self.engine.resume(self._handle_interrupt(stop))
+        return stop
+
+    def _handle_interrupt(self, stop: Stop) -> State:
+        """Be the interrupt handler: return the registers to go on with, the same but for the paca after a switch."""
+        interrupt = self._interrupt
+        assert interrupt is not None
+        r1 = stop.state.gpr[1]
+        thread = next((t for t in self.world.threads if t.base + BASE_WINDOW <= r1 < t.top), None)
+        handled = thread is not None and not r1 & 15
+        self._interruption = Interruption(stop.pc, r1, interrupt.mode, handled)
+        if thread is None or not handled:
+            return stop.state
+        steps, self._steps[:] = self._steps.copy(), []
+        rng = Random(stop.pc)
+        frame = r1 - self.world.offsets["SWITCH_FRAME_SIZE"] - RED_ZONE
+        if interrupt.mode in (FRAME, CALLS):
+            self.engine.write(frame - HANDLER_BYTES, rng.randbytes(r1 - RED_ZONE - frame + HANDLER_BYTES))
+            self.engine.write_u64(frame, r1)
+        state = stop.state
+        plan = interrupt.plan
+        if plan is not None:
+            on = self.world.threads[plan.thread]
+            if interrupt.mode == CALLS:
+                outer = frame if on is thread else on.top - 0x100
+                self._extra.append(self._run_to_end(self.call(plan, on, outer, "interrupt")))
+            else:
+                self._run_a_while(self.call(plan, on, on.top - 0x100, "beside"), rng)
+                self._paca[thread.number] = PACAS[1 - PACAS.index(self._paca[thread.number])]
+                state = stop.state.copy()
+                state.gpr[13] = self._paca[thread.number]
+        self._steps[:] = steps
+        return state
+
+    def _run_to_end(self, call: Call) -> Trip:
+        state = next(call)
+        while True:
+            try:
+                state = call.send(self.engine.resume(state))
+            except StopIteration as finished:
+                trip: Trip = finished.value
+                return trip
+
+    def _run_a_while(self, call: Call, rng: Random) -> None:
+        """Run another thread's call up to one of its gates; the rest comes after the interrupted call's end."""
+        state = next(call)
+        for _ in range(rng.randint(1, 4)):
+            try:
+                state = call.send(self.engine.resume(state))
+            except StopIteration as finished:
+                self._extra.append(finished.value)
+                return
+        self._waiting.append((call, state))
+
+    # A call
+
+    def call(self, plan: Plan, thread: Thread, outer: int, relation: str = "") -> Call:
+        """Make the call that ``plan`` says from a frame pushed below ``outer`` (an r1)."""
+        rng = Random(plan.seed ^ 0x5EED)
+        trip = self._depart(plan, thread, outer, relation, rng)
+        frame = bytearray(self.engine.read(trip.frame, thread.top - trip.frame))
+        state, current = trip.a, trip
+        for _ in range(MAX_EVENTS):
+            stop = yield state
+            steps, self._steps[:] = self._steps.copy(), []
+            if stop.kind != "gate":
+                # A sibling that has been reached returns for C: what is missing then is C's own return.
+                reached = current is trip or bool(current.at("c") or current.at("body"))
+                for one in (trip,) if reached else (trip, current):
+                    one.end, one.last_steps = stop, steps
+                    one.final_base = self.engine.read(thread.base, BASE_WINDOW)
+                return trip
+            gate = self.world.gate(stop.gate)
+            if gate.kind in ("back", "kretprobe"):
+                current = trip
+            moment = self._moment(current, gate, stop.state, frame)
+            moment.steps = steps
+            current.moments.append(moment)
+            if gate.kind == "back":
+                return trip
+            if gate.kind == "tracer":
+                state = yield from self._tracer(current, moment, rng)
+            elif gate.kind == "graph":
+                state = self._graph(current, moment, rng)
+            elif gate.kind in ("kretprobe", "graph_return"):
+                state = moment.state.copy()
+                state.pc = state.lr = current.site.returns
+                current = trip
+            else:
+                state = yield from self._body(current, moment, frame, rng)
+                sibling = current.plan.sibling
+                if gate.kind == "c" and sibling is not None:
+                    current = self._sibling(current, sibling, state, rng)
+                    state = current.a
+                    trip.result = current.result
+                    if sibling.pointer:
+                        frame[24:32] = self.engine.read(trip.frame + 24, 8)
+            if trip.cut_short and trip.end is None:
+                trip.end = next(t.end for t in trip.inner if t.end is not None)
+                return trip
+        trip.end = Stop("runaway", state.pc, state, what=f"{MAX_EVENTS} calls without a return to A")
+        return trip
+
+    def _depart(self, plan: Plan, thread: Thread, outer: int, relation: str, rng: Random) -> Trip:
+        world = self.world
+        b = world.functions_b[plan.home_b * len(world.kernel.call_sites) + plan.form]
+        site = world.pointer_calls[plan.home_a] if plan.pointer else world.local_calls[b.gep]
+        a = state_of_a(self.engine, plan, outer, b, site, self._paca[thread.number], rng)
+        return self._trip(plan, thread, site, a, relation)
+
+    def _trip(self, plan: Plan, thread: Thread, site: CallSite, a: State, relation: str) -> Trip:
+        world = self.world
+        b = world.functions_b[plan.home_b * len(world.kernel.call_sites) + plan.form]
+        entry = a.copy()
+        entry.lr, entry.gpr[0] = b.site + 4, site.returns
+        if plan.pointer:
+            entry.gpr[2] = b.toc
+        effects = world.stub_effects(b.home)
+        if effects is not None:
+            for number, value in effects.items():
+                entry.gpr[number] = value
+            entry.ctr = effects[12]
+        entry.pc = world.symbol("ftrace_caller")
+        return Trip(
+            plan,
+            thread,
+            site,
+            b,
+            world.twins[b.gep] if plan.twin else world.functions_c[plan.home_c * 2 + plan.seed % 2],
+            a,
+            entry,
+            self.engine.read_u64(thread.sp_address),
+            self.engine.read(thread.base, BASE_WINDOW),
+            back_chain(self.engine, thread, a.gpr[1]),
+            relation,
+            nip_after=b.site + 4,
+            link_after=site.returns,
+            result=plan.result,
+        )
+
+    def _moment(self, trip: Trip, gate: Gate, state: State, frame: bytearray) -> Moment:
+        thread = trip.thread
+        r1 = state.gpr[1]
+        low = r1 & ~15 if thread.base <= r1 < trip.frame else trip.frame
+        moment = Moment(
+            gate.kind,
+            gate.what,
+            state,
+            low,
+            self.engine.read(low, thread.top - low),
+            self.engine.read(thread.base, BASE_WINDOW),
+            bytes(frame),
+            self._paca[thread.number],
+        )
+        if gate.kind == "tracer":
+            regs = state.gpr[6]
+            if thread.base <= regs <= thread.top - 400 and not regs & 7:
+                moment.pt_regs = regs
+        return moment
+
+    # The functions that are not under test
+
+    def _tracer(self, trip: Trip, moment: Moment, rng: Random) -> Generator[State, Stop, State]:
+        """Be the tracer: call traced functions, edit pt_regs, use what the ABI allows, return."""
+        plan = trip.plan
+        state = moment.state.copy()
+        use_stack(self.engine, trip.thread, state, rng)
+        if plan.recursion:
+            yield from self._inner(trip, plan.recursion, state, "tracer")
+            self._here(moment, state)
+        regs = moment.pt_regs
+        if regs:
+            if plan.nip == PATCH:
+                trip.nip_after = trip.c.gep
+            if plan.nip in (PATCH, SAME):
+                self.engine.write_u64(regs + self._field["_NIP"], trip.nip_after)
+            if plan.link:
+                trip.link_after = self.world.kretprobe
+                self.engine.write_u64(regs + self._field["_LINK"], trip.link_after)
+            if plan.edit:
+                trip.edits = {n: rng.getrandbits(64) for n in (*range(3, 11), *range(14, 32))}
+                for number, value in trip.edits.items():
+                    self.engine.write_u64(regs + 8 * number, value)
+        # The kernel is compiled without FP and vector registers: the tracer changes none.
+        clobber(state, rng, floats=False)
+        state.pc = state.lr
+        return state
+
+    def _graph(self, trip: Trip, moment: Moment, rng: Random) -> State:
+        state = moment.state.copy()
+        use_stack(self.engine, trip.thread, state, rng)
+        clobber(state, rng, floats=False)
+        trip.graph_return = self.world.graph_return if trip.plan.seed & 2 else moment.state.gpr[3]
+        state.gpr[3] = trip.graph_return
+        state.pc = state.lr
+        return state
+
+    def _body(self, trip: Trip, moment: Moment, frame: bytearray, rng: Random) -> Generator[State, Stop, State]:
+        """Be B's body or C: take the arguments, call what the plan says, use what the ABI allows, return the result."""
+        plan, thread = trip.plan, trip.thread
+        placement = plan.shape.placement
+        state = moment.state.copy()
+        r1 = state.gpr[1]
+        if not thread.base <= r1 <= thread.top - 32 - placement.parameter_save_area_size:
+            state.pc = state.lr
+            return state
+
+        def legitimately(offset: int, data: bytes) -> None:
+            at = r1 + offset
+            self.engine.write(at, data)
+            # A's frame as the judge expects it; r1 is somewhere below when the handler pushed a frame.
+            if trip.thread.top - len(frame) <= at and at + len(data) <= thread.top:
+                start = at - (thread.top - len(frame))
+                frame[start : start + len(data)] = data
+
+        for offset, data in self._take_arguments(trip, moment):
+            legitimately(offset, data)
+        if placement.parameter_save_area_size:
+            # The parameter save area is the called function's to write to.
+            legitimately(32, rng.randbytes(placement.parameter_save_area_size))
+        legitimately(8, use_stack(self.engine, thread, state, rng))
+        if plan.inner:
+            yield from self._inner(trip, plan.inner, state, "inner")
+            self._patch(plan)
+            self._here(moment, state)
+        image = encode_result(placement, plan.result, trip.a.gpr[3] if placement.hidden is not None else 0)
+        for address, data in image.memory.items():
+            legitimately(address - r1, data)
+        clobber(state, rng, floats=True)
+        for number, value in image.gpr.items():
+            state.gpr[number] = value
+        for number, value in image.fpr.items():
+            state.fpr[number] = value
+        vr = bytearray(state.vr)
+        for number, data in image.vr.items():
+            vr[16 * number : 16 * number + 16] = data
+        state.vr = bytes(vr)
+        if moment.where == "c":
+            self._leave_c(trip, state, rng)
+        state.pc = state.lr
+        return state
+
+    def _here(self, moment: Moment, state: State) -> None:
+        """Give a function that made calls the paca of the cpu that it is on now, unless its r13 was wrong before."""
+        if moment.state.gpr[13] == moment.paca:
+            thread = next(t for t in self.world.threads if t.base <= moment.low < t.top)
+            state.gpr[13] = self._paca[thread.number]
+
+    def _take_arguments(self, trip: Trip, moment: Moment) -> list[tuple[int, bytes]]:
+        """Read the arguments as the function under the plan does; return what it spills, by offset from its r1."""
+        plan, thread, state = trip.plan, trip.thread, moment.state
+        r1 = state.gpr[1]
+
+        def read(offset: int, size: int) -> bytes:
+            return self.engine.read(r1 + offset, size) if r1 + offset + size <= thread.top else bytes(size)
+
+        shape = as_variadic(plan.shape) if plan.spill and moment.where == "c" else plan.shape
+        placement = shape.placement
+        gprs, fprs = dict(enumerate(state.gpr)), dict(enumerate(state.fpr))
+        vectors = {n: state.vector(n) for n in range(2, 14)}
+        if not placement.prototype.variadic:
+            moment.arguments = decode(placement, gprs, fprs, vectors, read)
+            return []
+        reader = VariadicReader(placement)
+        fixed = decode(placement, gprs, fprs, vectors, read)[: len(placement.prototype.params)]
+        spilled = reader.spill(gprs)
+        for offset, data in spilled:
+            self.engine.write(r1 + offset, data)
+        moment.arguments = fixed + reader.read_all(read)
+        return spilled
+
+    def _leave_c(self, trip: Trip, state: State, rng: Random) -> None:
+        """Do what is C's own: any r2 is left behind, as C restores its TOC only for itself."""
+        plan, thread = trip.plan, trip.thread
+        state.gpr[2] = trip.c.toc if plan.seed & 4 else rng.getrandbits(64)
+        if plan.sleep:
+            self._paca[thread.number] = PACAS[1 - PACAS.index(self._paca[thread.number])]
+            state.gpr[13] = self._paca[thread.number]
+        if plan.marker:
+            destroy_marker(self.engine, thread, plan.marker, rng)
+        top = self.engine.read_u64(thread.sp_address)
+        if thread.base + LIVEPATCH_FRAME <= top < thread.top:
+            trip.marker = self.engine.read_u64(top - 8)
+
+    def _sibling(self, trip: Trip, plan: Plan, state: State, rng: Random) -> Trip:
+        """End C in a call of another traced function: C's frame is gone, LR and r1 are as C found them."""
+        world = self.world
+        b = world.functions_b[plan.home_b * len(world.kernel.call_sites) + plan.form]
+        state = state.copy()
+        image = encode(plan.shape.placement, plan.values)
+        for number, value in image.gpr.items():
+            state.gpr[number] = value
+        for number, value in image.fpr.items():
+            state.fpr[number] = value
+        vr = bytearray(state.vr)
+        for number, data in image.vr.items():
+            vr[16 * number : 16 * number + 16] = data
+        state.vr = bytes(vr)
+        state.gpr[2] = trip.c.toc
+        state.pc = b.lep
+        if plan.pointer:
+            # A module's stub saves the caller's TOC in the frame that r1 points to: A's.
+            self.engine.write_u64(state.gpr[1] + 24, trip.c.toc)
+            state.gpr[12] = state.ctr = state.pc = b.gep
+        site = CallSite(trip.c.home, 0, state.lr, trip.c.toc)
+        inside = self._trip(plan, trip.thread, site, state, "sibling")
+        trip.inner.append(inside)
+        return inside
+
+    def _inner(self, trip: Trip, plans: tuple[Plan, ...], state: State, relation: str) -> Generator[State, Stop, None]:
+        """Make calls from the frame of the function that acts now."""
+        for plan in plans:
+            self._patch(plan)
+            trip.inner.append((yield from self.call(plan, trip.thread, state.gpr[1], relation)))
+            if trip.inner[-1].end is not None:
+                return
