@@ -398,6 +398,9 @@ def l1(judge: Judge) -> None:
         if not steps:
             continue
         free = {0, 11, 12} | ({2} if _after_c(judge, moment) else set())
+        if judge.root.plan.interrupt is not None:
+            # The thread may come back on another cpu.
+            free.add(13)
         kept = [n for n in range(32) if n not in free]
         first = steps[0]
         for before, step in pairwise(steps):

@@ -2,79 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 
 from lpgen.assembly import Unit
 from lpgen.contract.blame import guilty_pc
 from lpgen.contract.judge import Finding, Judge
+from lpgen.contract.limits import limits_shown
 from lpgen.contract.statements import STATEMENTS
+from lpgen.contract.verdict import Failure, StatementResult, Verdict
 from lpgen.kernel.generations import Kernel
-from lpgen.machine.cases import Case, case, fixed_cases
+from lpgen.machine.cases import Case, case, fixed_cases, interrupt_plan, special_cases
 from lpgen.machine.conductor import Conductor
+from lpgen.machine.plan import INTERRUPT_MODES, Interrupt
 from lpgen.machine.trip import Trip
 from lpgen.machine.world import World
 
 # Statements that only a kernel with the feature has.
 _NEEDS = {"X3": "livepatch", **{f"L{n}": "livepatch" for n in range(1, 8)}, "S8": "graph_hook", "X2": "full_regs"}
-FAILURES_KEPT = 1
+# Calls nested deeper than this are not watched at every instruction: that takes seconds and shows nothing new.
+WATCHED_DEPTH = 8
+# The special ways of calling that `--interrupts` interrupts at every boundary; those that the options allow.
+INTERRUPTED = (
+    "off",
+    "edit-link",
+    "pointer",
+    "graph",
+    "patched-pointer",
+    "patched-edit-link",
+    "patched-to-kernel",
+    "patched-nested",
+    "patched-sibling-patched",
+    "patched-marker",
+)
 
 
-@dataclass(slots=True)
-class StatementResult:
-    """One statement over a run: callers that exercised it, single checks, callers that saw it broken."""
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One piece of work: case ``number``; if ``boundary`` is not 0, interrupted in ``mode`` before that instruction."""
 
-    id: str
-    text: str
-    callers: int = 0
-    checks: int = 0
-    broken: int = 0
-
-
-@dataclass(slots=True)
-class Failure:
-    """A broken statement: the case, what was found, and the instruction (address, text, place, template place)."""
-
-    case: Case
-    finding: Finding
-    address: int | None = None
-    symbol: str = ""
-    instruction: str = ""
-    place: str = ""
-    template: str = ""
-
-
-@dataclass(slots=True)
-class Verdict:
-    """What a run says. ``holds`` is False when a statement is broken or, in a full run, was never exercised."""
-
-    kernel: Kernel
-    seed: int
-    callers: int = 0
-    watched: int = 0
-    full: bool = True
-    statements: dict[str, StatementResult] = field(default_factory=dict)
-    failures: list[Failure] = field(default_factory=list)
-
-    @property
-    def broken(self) -> list[str]:
-        """The ids of the broken statements, in contract order."""
-        return [s.id for s in self.statements.values() if s.broken]
-
-    @property
-    def not_exercised(self) -> list[str]:
-        """The ids of the statements that a full run should have exercised and did not."""
-        return [s.id for s in self.statements.values() if not s.callers] if self.full else []
-
-    @property
-    def holds(self) -> bool:
-        """True if no statement is broken and none went unexercised."""
-        return not self.broken and not self.not_exercised
+    number: int
+    boundary: int = 0
+    mode: str = ""
 
 
 def applicable(kernel: Kernel) -> list[str]:
     """Return the ids of the statements that ``kernel`` has to keep, in contract order."""
-    return [id_ for id_ in STATEMENTS if _NEEDS.get(id_, "full_regs") in kernel.features or id_ not in _NEEDS]
+    return [id_ for id_ in STATEMENTS if _NEEDS.get(id_) is None or _NEEDS[id_] in kernel.features]
 
 
 def judge_trip(
@@ -100,7 +74,7 @@ def judge_trip(
 class Suite:
     """Runs cases on one kernel and unit of trampolines.
 
-    The first ``watched`` cases, and every failing one again, are run with each instruction watched.
+    The fixed cases of a run, interrupted ones, and every failing one again are run with each instruction watched.
     """
 
     def __init__(self, kernel: Kernel, unit: Unit, *, seed: int = 0) -> None:
@@ -120,38 +94,94 @@ class Suite:
             self._fast = Conductor(World(self.kernel, self.unit))
         return self._fast
 
+    def case(self, item: Item) -> Case:
+        """Return the case of a piece of work, with its interrupt."""
+        one = case(self.kernel, item.number, self.seed)
+        if not item.boundary:
+            return one
+        plan = interrupt_plan(self.kernel, item.mode, self.seed + item.number)
+        interrupt = Interrupt(item.boundary, item.mode, plan)
+        interrupted = replace(one.plan, interrupt=interrupt).settled(len(self.kernel.call_sites))
+        return Case(item.number, f"{one.name}@{item.boundary}:{item.mode}", interrupted)
+
+    def empty_verdict(self, *, full: bool) -> Verdict:
+        """Return the verdict of no case at all."""
+        statements = {id_: StatementResult(id_, STATEMENTS[id_].text) for id_ in applicable(self.kernel)}
+        return Verdict(self.kernel, self.seed, full=full, statements=statements)
+
     def run(
-        self, numbers: Iterable[int], *, watched: int = 0, full: bool = True, tick: Callable[[], None] | None = None
+        self,
+        items: Iterable[Item | int],
+        *,
+        full: bool = True,
+        watch_all: bool = False,
+        tick: Callable[[], None] | None = None,
     ) -> Verdict:
-        """Run the cases ``numbers``; ``tick`` is called after each one."""
-        verdict = Verdict(self.kernel, self.seed, full=full)
-        verdict.statements = {id_: StatementResult(id_, STATEMENTS[id_].text) for id_ in applicable(self.kernel)}
-        for number in numbers:
-            one = case(self.kernel, number, self.seed)
-            watch = verdict.callers < watched or one.plan.interrupt is not None
-            conductor = self.conductor(watch=watch)
-            trip = conductor.run(one.plan)
-            checks, findings = judge_trip(conductor.world, trip)
-            verdict.callers += 1
-            verdict.watched += watch
-            self._add(verdict, one, checks, findings)
+        """Run the pieces of work ``items`` (a bare number: that case); ``tick`` is called after each one.
+
+        ``watch_all``: watch every instruction of every case. ``full``: a statement not exercised is a failure.
+        """
+        verdict = self.empty_verdict(full=full)
+        fixed = special_cases(self.kernel)
+        for item in items:
+            work = Item(item) if isinstance(item, int) else item
+            one = self.case(work)
+            plan = one.plan
+            watch = watch_all or plan.interrupt is not None or (work.number < fixed and plan.depth() <= WATCHED_DEPTH)
+            self._judge(verdict, one, self.conductor(watch=watch), watch=watch)
             if tick is not None:
                 tick()
         return verdict
 
-    def _add(self, verdict: Verdict, one: Case, checks: dict[str, int], findings: list[Finding]) -> None:
+    def boundaries(self, number: int) -> int:
+        """Return how many instructions of the trampolines case ``number`` executes."""
+        plan = replace(case(self.kernel, number, self.seed).plan, interrupt=None)
+        return _instructions(self.conductor(watch=True).run(plan))
+
+    def interrupt_items(self) -> Iterator[Item]:
+        """Yield every boundary of the calls of INTERRUPTED, in every mode."""
+        for number in range(special_cases(self.kernel)):
+            name, _, shape = case(self.kernel, number, self.seed).name.rpartition("-")
+            if name in INTERRUPTED and shape == "0":
+                last = self.boundaries(number)
+                for mode in INTERRUPT_MODES:
+                    yield from (Item(number, boundary, mode) for boundary in range(1, last + 1))
+
+    def _judge(self, verdict: Verdict, one: Case, conductor: Conductor, *, watch: bool) -> None:
+        # With an interrupt, what counts is what comes of it; the steps are watched in the cases without one.
+        trip = conductor.run(one.plan, trace=watch and one.plan.interrupt is None)
+        checks, findings = judge_trip(conductor.world, trip)
+        kinds = one.plan.kinds()
+        verdict.callers += 1
+        verdict.watched += watch and one.plan.interrupt is None
+        verdict.interrupted += trip.interruption is not None
+        if watch:
+            verdict.coverage.add(trip, conductor.world.text[0])
+        for kind in kinds:
+            verdict.kinds[kind] = verdict.kinds.get(kind, 0) + 1
+        for limit, seen in limits_shown(conductor.world, trip):
+            before = verdict.limits.get(limit, (0, 0))
+            verdict.limits[limit] = (before[0] + 1, before[1] + seen)
         for id_, count in checks.items():
             result = verdict.statements[id_]
             result.callers += 1
             result.checks += count
-        for id_ in {f.statement for f in findings}:
-            verdict.statements[id_].broken += 1
-            kept = sum(1 for f in verdict.failures if f.finding.statement == id_)
-            if kept < FAILURES_KEPT:
-                verdict.failures.append(self._failure(one, next(f for f in findings if f.statement == id_)))
+            for kind in kinds:
+                result.kinds[kind] = result.kinds.get(kind, 0) + 1
+        for id_ in {f.statement: None for f in findings}:
+            result = verdict.statements[id_]
+            result.broken += 1
+            result.killers = kinds if result.killers is None else result.killers & kinds
+            if result.broken == 1:
+                verdict.failures.append(self.failure(one, next(f for f in findings if f.statement == id_)))
 
-    def _failure(self, one: Case, finding: Finding) -> Failure:
-        """Run the case again, watched, to name the instruction."""
+    def findings(self, one: Case) -> list[Finding]:
+        """Run one case, watched, and return what was found."""
+        conductor = self.conductor(watch=True)
+        return judge_trip(conductor.world, conductor.run(one.plan))[1]
+
+    def failure(self, one: Case, finding: Finding) -> Failure:
+        """Run a failing case again, watched, to name the instruction."""
         failure = Failure(one, finding)
         conductor = self.conductor(watch=True)
         trip = conductor.run(one.plan)
@@ -170,6 +200,12 @@ class Suite:
         return failure
 
 
+def _instructions(trip: Trip) -> int:
+    steps = sum(1 for m in trip.moments for s in m.steps if s.kind == "insn")
+    steps += sum(1 for s in trip.last_steps if s.kind == "insn" and not trip.cut_short)
+    return steps + sum(_instructions(inner) for inner in trip.inner)
+
+
 def default_callers(kernel: Kernel) -> int:
-    """Return how many callers a run has when none are asked for: the fixed ones and some random ones."""
-    return max(500, fixed_cases(kernel) + 100)
+    """Return how many callers a run has when none are asked for: the fixed ones and a hundred random ones."""
+    return fixed_cases(kernel) + 100

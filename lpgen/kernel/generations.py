@@ -9,7 +9,6 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from types import MappingProxyType
 from typing import Any
 
 from lpgen.errors import LpgenError
@@ -94,7 +93,7 @@ def kernel(
             if symbol.get("feature") is None or symbol["feature"] in features
         ),
         call_sites=tuple(tuple(site) for site in facts["call_sites"]),
-        commits=MappingProxyType({commit["id"]: commit["what"] for commit in facts["commits"]}),
+        commits={commit["id"]: commit["what"] for commit in facts["commits"]},
         thread_shift=facts["stack"]["thread_shift"],
         thread_info_size=facts["stack"]["thread_info_size"],
         new_offsets=tuple(facts["new_offsets"]),

@@ -113,6 +113,7 @@ def _patched_ways(far: dict[str, Any]) -> list[Way]:
         ("recursion", {"recursion": [{**PATCHED}]}),
         ("sibling", {"sibling": {"form": 1}}),
         ("sibling-patched", {"home_b": 1, "sibling": {**PATCHED, "home_c": 0}}),
+        ("sibling-stub", {"pointer": True, "home_a": 1, "sibling": {}, "stub": True}),
         # Mutual recursion is B, D, B, D, ...; the chain below goes through three homes.
         ("nested", {"inner": [{**far, **PATCHED}]}),
         ("nested-twice", {"inner": [{**far, **PATCHED}, {**again, "home_b": 2, "inner": [{**far, **PATCHED}]}]}),

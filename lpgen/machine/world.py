@@ -8,7 +8,7 @@ store, a swapped slot, an off-by-8 and a short access are all seen.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from random import Random
 
@@ -112,6 +112,7 @@ class World:
         self._gates: list[Gate] = [Gate("own")]
         self._stubs: dict[int, int] = {}
         self._twin_pages: set[int] = set()
+        self._used: set[int] = set()
         self._stack_images: list[bytes] = []
         self._pattern = Random(0xC0FFEE)
         for address in (TEXT, TEXT + PAGE, RODATA, FUNCTIONS):
@@ -393,6 +394,18 @@ class World:
         """Give ``thread`` its stack as new; return r1 of the frame of its outermost function."""
         self.engine.write(thread.base, self._stack_images[thread.number])
         return thread.top - MAIN_FRAME
+
+    def changed_stack(self, used: Collection[int]) -> int | None:
+        """Return the number of a stack that changed though no call used it, None if there is none; mend it.
+
+        ``used`` are the stacks of the calls since the last time; a stack used once is watched again after a reset only.
+        """
+        self._used |= set(used)
+        for thread in self.threads:
+            if thread.number not in self._used and self.stack_image(thread) != self._stack_images[thread.number]:
+                self.reset(thread)
+                return thread.number
+        return None
 
     def patch(self, *, tracer: bool, graph: bool) -> None:
         """Patch ftrace_call and ftrace_graph_call as ftrace does when a tracer, the graph tracer, comes or goes."""
