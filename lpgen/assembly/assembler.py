@@ -256,6 +256,9 @@ class Assembler:
                 continue
             at = symbol.place
             if not symbol.known or at is None:
+                for pair in (symbol.size, symbol.local_entry):
+                    if pair is not None:
+                        raise pair[1].error(f"symbol '{name}' is not defined in this file")
                 if name in self._referenced:
                     binding = "weak" if symbol.binding == "weak" else "global"
                     out[name] = Symbol(name, None, 0, binding, symbol.type, 0, symbol.visibility)  # type: ignore[arg-type]

@@ -15,7 +15,8 @@ from lpgen.assembly.statements import Statement, split_arguments, unquote
 # (size in bytes, expression, statement): data whose value is known only when all labels are.
 Datum = tuple[int, expr.Parsed, Statement]
 
-_SIZES = {".byte": 1, ".short": 2, ".2byte": 2, ".hword": 2, ".half": 2, ".long": 4, ".4byte": 4, ".int": 4, ".word": 4}
+# .word is two bytes for this target, a trap for who comes from another one.
+_SIZES = {".byte": 1, ".short": 2, ".2byte": 2, ".hword": 2, ".word": 2, ".long": 4, ".4byte": 4, ".int": 4}
 _SIZES |= {".quad": 8, ".llong": 8, ".8byte": 8}
 # Debug and toolchain notes that leave the code as it is.
 _IGNORED = frozenset((".file", ".loc", ".ident", ".machine", ".extern", ".gnu_attribute"))
@@ -122,6 +123,8 @@ class Directives:
         flags, kind = None, None
         if len(args) > 1:
             given = unquote(args[1])
+            if given == args[1]:
+                raise at.error(f"section flags {args[1]} need quotes")
             unknown = set(given) - set("awxMS")
             if unknown:
                 raise at.error(f"section flags '{given}': {''.join(sorted(unknown))} is not supported")
@@ -132,6 +135,8 @@ class Directives:
             if match is None:
                 raise at.error(f"section type '{args[2]}' is not supported", "use @progbits, @nobits or @note")
             kind = cast('Literal["progbits", "nobits", "note"]', match[1])
+        if len(args) > 3:
+            self.number(args[3])  # the size of a mergeable element: has to be a number, is not used
         if name in self.layout.names:
             raise at.error(f"'{name}' is a symbol already and cannot be a section")
         self.layout.enter(self.layout.part(name, flags, kind))
@@ -142,11 +147,13 @@ class Directives:
         self.layout.pushed.append(kept)
 
     def _popsection(self, word: str, args: list[str], at: Statement) -> None:
+        self._count(word, args, 0, 0, at)
         if not self.layout.pushed:
             raise at.error(".popsection without .pushsection")
         self.layout.current, self.layout.previous = self.layout.pushed.pop()
 
     def _previous(self, word: str, args: list[str], at: Statement) -> None:
+        self._count(word, args, 0, 0, at)
         self.layout.enter(self.layout.previous)
 
     # Symbols
@@ -205,10 +212,12 @@ class Directives:
 
     def _align(self, word: str, args: list[str], at: Statement) -> None:
         self._count(word, args, 0 if word != ".balign" else 1, 3, at)
+        if args and not args[-1]:
+            raise at.error(f"{word}: an operand is missing behind the comma")
         given = self.number(args[0]) if args and args[0] else 0
         if word == ".balign":
             size = max(given, 1)
-            if size & (size - 1):
+            if given < 0 or size & (size - 1):
                 raise at.error(f".balign {given} is not a power of two")
         else:
             if not 0 <= given <= 16:
@@ -280,13 +289,16 @@ class Directives:
 def _code_padding(size: int) -> bytes:
     """Return what GNU as 2.40 puts before an aligned instruction, for its default CPU.
 
-    Nops; the last one is ori 2,2,0, which ends a dispatch group; a branch leads over more than four.
+    Nops; the last one is ori 2,2,0, which ends a dispatch group; a branch leads over more than four. Zeros when the
+    size is no whole number of words.
     """
-    head, words = bytes(size % 4), size // 4
+    if size % 4:
+        return bytes(size)
+    words = size // 4
     if words < 2:
-        return head + GROUP_NOP * words
-    first = (0x48000000 | 4 * words).to_bytes(4, "little") if words > 4 else NOP
-    return head + first + NOP * (words - 2) + GROUP_NOP
+        return GROUP_NOP * words
+    first = (0x48000000 | size).to_bytes(4, "little") if words > 4 else NOP
+    return first + NOP * (words - 2) + GROUP_NOP
 
 
 def _bytes_of(text: str, at: Statement) -> bytes:
@@ -299,6 +311,9 @@ def _bytes_of(text: str, at: Statement) -> bytes:
         if code[0] == "x" and len(code) > 1:
             out.append(int(code[1:], 16) & 0xFF)
         elif code[0] in "01234567":
+            if len(code) < 3 and text[last : last + 1].isdigit():
+                # GNU as reads 8 and 9 as octal digits here.
+                raise at.error(f"bad octal escape \\{code}{text[last]} in a string", "write three octal digits")
             out.append(int(code, 8) & 0xFF)
         elif code in _SIMPLE:
             out.append(_SIMPLE[code])

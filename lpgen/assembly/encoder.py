@@ -78,7 +78,8 @@ def _batch(texts: Sequence[str]) -> list[int | None]:
     if not texts:
         return []
     if any("{at}" in text for text in texts):
-        # Keystone gives a hinted branch ("bne- 1,8") a wrong displacement anywhere but at address 0: one by one.
+        # Behind an alias that it expands (sldi, clrrdi, subi) Keystone loses count of the address, and a branch gets
+        # a wrong displacement: branches go one by one, at address 0.
         plain = iter(_batch([text for text in texts if "{at}" not in text]))
         return [_single(text) if "{at}" in text else next(plain) for text in texts]
     data = _assemble("\n".join(texts))

@@ -1,7 +1,7 @@
 """Expressions of GNU as: text to tree, tree to a number or to symbol plus addend.
 
-Precedence is GNU as's, not C's: ``* / % << >>`` bind tightest, then ``| & ^ !``, then ``+ -`` and the comparisons, then
-``&&``, then ``||``. Numbers wrap to 64 bits and are signed.
+Precedence is GNU as's, not C's: ``* / % << >>`` bind tightest, then ``| & ^ !``, then ``+ -``, then the comparisons,
+then ``&&``, then ``||``. Numbers wrap to 64 bits and are signed.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE,
 )
-_LEVELS = {"*": 5, "/": 5, "%": 5, "<<": 5, ">>": 5, "|": 4, "&": 4, "^": 4, "!": 4}
-_LEVELS |= {"+": 3, "-": 3, "==": 3, "!=": 3, "<>": 3, "<": 3, ">": 3, "<=": 3, ">=": 3, "&&": 2, "||": 1}
+_LEVELS = {"*": 6, "/": 6, "%": 6, "<<": 6, ">>": 6, "|": 5, "&": 5, "^": 5, "!": 5, "+": 4, "-": 4}
+_LEVELS |= {"==": 3, "!=": 3, "<>": 3, "<": 3, ">": 3, "<=": 3, ">=": 3, "&&": 2, "||": 1}
 _ESCAPES = {"n": 10, "t": 9, "r": 13, "b": 8, "f": 12, "\\": 92, "'": 39, '"': 34, "0": 0}
 
 _CR_BITS = {"lt": 0, "gt": 1, "eq": 2, "so": 3, "un": 3}
@@ -104,7 +104,7 @@ class _Parser:
             op = self.value
             self.advance()
             right = self.expression(_LEVELS[op] + 1)
-            if self.modifier and _LEVELS[op] != 3:
+            if self.modifier and op not in "+-":
                 raise ExpressionError(f"@{self.modifier} applies to the whole expression and cannot stand inside it")
             left = ("bin", op, left, right)
         return left

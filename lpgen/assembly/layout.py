@@ -70,10 +70,21 @@ _DEFAULTS: dict[str, tuple[str, Literal["progbits", "nobits", "note"]]] = {
     ".fini": ("ax", "progbits"),
     ".data": ("aw", "progbits"),
     ".bss": ("aw", "nobits"),
+    ".data1": ("aw", "progbits"),
     ".rodata": ("a", "progbits"),
+    ".rodata1": ("a", "progbits"),
     ".toc": ("aw", "progbits"),
     ".note": ("", "note"),
 }
+
+_EXACT = (".init", ".fini", ".data1", ".rodata1")
+
+
+def _default(name: str) -> tuple[str, Literal["progbits", "nobits", "note"]]:
+    """Return the flags and type of a section by its name alone; .text.x is like .text, .init.x is not like .init."""
+    stem = "." + name[1:].split(".")[0] if name.startswith(".") else ""
+    known = _DEFAULTS.get(stem) if stem == name or stem not in _EXACT else None
+    return known or ("", "progbits")
 
 
 class Layout:
@@ -94,6 +105,10 @@ class Layout:
 
         Raises ExpressionError when flags or type contradict the first mention.
         """
+        default = _default(name)
+        if flags is not None:
+            # A known name keeps its own flags whatever .section says, as with GNU as.
+            flags = "".join(flag for flag in "awx" if flag in flags + default[0])
         found = self.parts.get(name)
         if found is not None:
             if (flags is not None and flags != found.flags) or (kind is not None and kind != found.kind):
@@ -102,9 +117,6 @@ class Layout:
                     f"section {name} was '{found.flags}' @{found.kind} before, now it is '{now}' @{kind or found.kind}"
                 )
             return found
-        default = _DEFAULTS.get(name) or _DEFAULTS.get("." + name.lstrip(".").split(".")[0]) or ("", "progbits")
-        if name.startswith((".init.", ".fini.")):
-            default = ("", "progbits")
         made = Part(name, default[0] if flags is None else flags, kind or default[1])
         self.parts[name] = made
         return made

@@ -67,16 +67,24 @@ class Sources:
                     return str(path), path.read_text(encoding="utf-8")
                 except (OSError, UnicodeDecodeError) as error:
                     raise LpgenError(f"cannot read include file {path}: {error}", place=place) from error
-        if re.fullmatch(r"[\w-]+(?:/[\w.-]+)*\.h", name) and ".." not in name:
-            try:
-                return name, read_data(f"assembly/headers/{name}")
-            except OSError:
-                pass  # not one of ours either: the error below names the include
+        shipped = _shipped(name)
+        if shipped is not None:
+            return name, shipped
         raise LpgenError(
             f"include file '{name}' not found",
             place=place,
             hint="pass it with -I DIR, or in headers; lpgen ships stubs of the kernel headers that an entry file uses",
         )
+
+
+def _shipped(name: str) -> str | None:
+    """Return the text of a stub header of lpgen's own, None when there is none of that name."""
+    if not re.fullmatch(r"[\w-]+(?:/[\w.-]+)*\.h", name) or ".." in name:
+        return None
+    try:
+        return read_data(f"assembly/headers/{name}")
+    except OSError:
+        return None
 
 
 def preprocess(text: str, name: str, *, sources: Sources, defines: Mapping[str, str]) -> list[SourceLine]:
@@ -90,7 +98,9 @@ def preprocess(text: str, name: str, *, sources: Sources, defines: Mapping[str, 
             raise LpgenError(f"cannot define '{macro}': not a C identifier")
     macros = {**PREDEFINED, **defines}
     used = set(_IDENTIFIER.findall("\n".join(lines)))
-    if not any(DIRECTIVE.match(line) for line in lines) and used.isdisjoint((*macros, "__FILE__", "__LINE__")):
+    if not any(DIRECTIVE.match(line) for line in lines) and used.isdisjoint(
+        (*macros, "__FILE__", "__LINE__", "IS_ENABLED")
+    ):
         return [SourceLine(line, Place(name, i)) for i, line in enumerate(lines, 1) if line and not line.isspace()]
     return _run(lines, name, sources, macros)
 
@@ -98,6 +108,9 @@ def preprocess(text: str, name: str, *, sources: Sources, defines: Mapping[str, 
 def _run(lines: list[str], name: str, sources: Sources, macros: Mapping[str, str]) -> list[SourceLine]:
     engine = _engine_class()(sources)
     try:
+        for test in ("IS_ENABLED", "IS_BUILTIN"):
+            # linux/kconfig.h's macros in an #if: an option that is not defined counts as 0.
+            engine.define(f"{test}(option) (option)")
         for macro, value in macros.items():
             engine.define(f"{macro} {value}" if value else macro)
         return list(_collect(engine, engine.start(lines, name)))
@@ -181,15 +194,12 @@ def _engine_class() -> Callable[[Sources], Any]:
 
         def on_error(self, file: str, line: int, msg: str) -> None:
             place = Place(self.files[file], line) if file in self.files else self.last_place()
-            raise LpgenError(f"preprocessor: {msg}", place=place)
+            raise LpgenError(f"preprocessor: {' '.join(msg.split())}", place=place)
 
         def on_comment(self, tok: Any) -> bool:
             return False
 
         def on_unknown_macro_function_in_expr(self, ident: str) -> Callable[[int], int]:
-            if ident in ("IS_ENABLED", "IS_BUILTIN"):
-                # The argument is expanded already: 1 for a CONFIG_ option that is set, 0 for one that is not.
-                return lambda value: int(bool(value))
             raise LpgenError(f"preprocessor: unknown function '{ident}' in #if", place=self.last_place())
 
         def on_directive_unknown(self, directive: Any, toks: Any, ifpassthru: bool, precedingtoks: Any) -> bool:

@@ -291,7 +291,7 @@ class Expander:
                 raise at.error(f".rept count {times} is out of range")
             rounds = [{}] * times
         else:
-            name, *values = macro_arguments(rest)
+            name, *values = macro_arguments(rest) or [""]
             if not _NAME.fullmatch(name):
                 raise at.error(f"{word} needs a symbol first")
             if word == ".irpc":

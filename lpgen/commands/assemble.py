@@ -1,0 +1,234 @@
+"""lpgen assemble: ppc64le assembly text to bytes, hex, a listing, JSON or an object."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lpgen.assembly import Section, Unit, assemble, write_object
+from lpgen.assembly.linker import flat
+from lpgen.commands.options import CONTEXT, chosen_kernel, kernel_options
+from lpgen.errors import LpgenError, Place
+from lpgen.report.files import write_out
+
+JSON_VERSION = 1
+SIZE_LIMIT = 16 << 20
+STDIN = "<stdin>"
+
+EPILOG = """\b
+Formats:
+  listing  address, word, statement, source line and, for what `lpgen emit` wrote, template line
+  hex      .text only, one word of 8 digits a line
+  bin      .text only, raw bytes
+  obj      relocatable ELF64, ELFv2
+  json     sections, words, symbols, relocations and lines
+hex and bin have branches within .text resolved; a relocation that needs an address
+stays zero and is named on stderr.
+\b
+Examples:
+  lpgen assemble out/entry_64.S
+  lpgen assemble entry.S --format obj --out entry.o -D CONFIG_LIVEPATCH -I include
+  lpgen emit --out - | lpgen assemble - --format hex
+"""
+
+
+@click.command(epilog=EPILOG, context_settings=CONTEXT)
+@click.argument("file", metavar="FILE|-")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["listing", "hex", "bin", "obj", "json"]),
+    default="listing",
+    show_default=True,
+    help="What to write.",
+)
+@click.option("--out", metavar="FILE", help="Where to write; - is standard output.  [default: -]")
+@click.option("-D", "defines", metavar="NAME[=VALUE]", multiple=True, help="Define a C macro; may be repeated.")
+@click.option("-I", "include_dirs", metavar="DIR", multiple=True, help="Search DIR for #include; may be repeated.")
+@kernel_options
+def command(
+    file: str,
+    form: str,
+    out: str | None,
+    defines: tuple[str, ...],
+    include_dirs: tuple[str, ...],
+    version: str,
+    config: tuple[str, ...],
+    offsets: str | None,
+) -> None:
+    """Assemble ppc64le text, in the kernel's style or for plain GNU as.
+
+    asm/asm-offsets.h and the CONFIG_ macros are those of --kernel, --config and --offsets.
+    """
+    if out is None and form in ("bin", "obj") and sys.stdout.isatty():
+        raise LpgenError(f"--format {form} would write binary to the terminal", hint="add --out FILE, or --out -")
+    text = _read(file)
+    unit = _assemble(text, file, defines, include_dirs, version, config, offsets)
+    data: str | bytes
+    if form == "obj":
+        data = write_object(unit)
+    elif form == "json":
+        data = json.dumps(_json(unit), indent=1) + "\n"
+    elif form == "listing":
+        data = "".join(_listing(unit))
+    else:
+        raw, left = flat(unit)
+        for relocation in left:
+            target = f"{relocation.symbol}{relocation.addend:+d}" if relocation.addend else relocation.symbol
+            click.echo(f"{relocation.place}: left unresolved: {relocation.type} {target}", err=True)
+        words = (raw[at : at + 4] for at in range(0, len(raw), 4))
+        # .text may end in data that is no whole word; a short last word has fewer digits.
+        data = raw if form == "bin" else "".join(f"{word[::-1].hex()}\n" for word in words)
+    write_out(out or "-", data)
+
+
+def _read(file: str) -> str:
+    place = Place(STDIN if file == "-" else file)
+    try:
+        if file == "-":
+            data = sys.stdin.buffer.read(SIZE_LIMIT + 1)
+        else:
+            with Path(file).open("rb") as stream:
+                data = stream.read(SIZE_LIMIT + 1)
+    except OSError as error:
+        raise LpgenError(f"cannot be read: {(error.strerror or str(error)).lower()}", place=place) from error
+    if len(data) > SIZE_LIMIT:
+        raise LpgenError(f"has more than {SIZE_LIMIT >> 20} MiB, too much for assembly text", place=place)
+    if b"\0" in data:
+        raise LpgenError("is a binary file, not assembly text", place=place)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise LpgenError("is not UTF-8 text", place=Place(place.file, line)) from error
+    if not text.strip():
+        raise LpgenError("is empty", place=place)
+    return text
+
+
+def _assemble(
+    text: str,
+    file: str,
+    defines: tuple[str, ...],
+    include_dirs: tuple[str, ...],
+    version: str,
+    config: tuple[str, ...],
+    offsets: str | None,
+) -> Unit:
+    from lpgen.assembly.kernel_text import defines as kernel_defines
+    from lpgen.assembly.kernel_text import headers
+    from lpgen.source.origin import template_lines
+
+    kernel = chosen_kernel(version, config, offsets)
+    macros = kernel_defines(kernel)
+    for setting in defines:
+        name, equals, value = setting.partition("=")
+        macros[name] = value if equals else "1"
+    for folder in include_dirs:
+        if not Path(folder).is_dir():
+            raise LpgenError(f"-I {folder}: is no directory")
+    return assemble(
+        text,
+        name=STDIN if file == "-" else file,
+        headers=headers(kernel),
+        include_dirs=[Path(folder) for folder in include_dirs],
+        defines=macros,
+        origins=template_lines(text, offsets=kernel.offsets if offsets is not None else None),
+    )
+
+
+def _listing(unit: Unit) -> Iterator[str]:
+    for section in unit.sections.values():
+        if not section.size:
+            continue
+        yield f"section {section.name} {section.flags} align {section.align} size {section.size}\n"
+        labels: dict[int, list[str]] = {}
+        for symbol in unit.symbols.values():
+            if symbol.section == section.name:
+                labels.setdefault(symbol.value, []).append(symbol.name)
+        relocations = {relocation.offset: relocation for relocation in section.relocations}
+        lines = {line.offset: line for line in section.lines}
+        width = max((len(line.text) for line in section.lines), default=0)
+        at = 0
+        while at < section.size:
+            yield from (f"{name}:\n" for name in labels.get(at, ()))
+            line = lines.get(at)
+            if line is None:
+                size = _data_size(section, at, lines, labels)
+                shown = "" if section.kind == "nobits" else section.data[at : at + size].hex(" ", 4)
+                row = f"{at:6x}  {shown}"
+            else:
+                size = line.size
+                row = f"{at:6x}  {_word(section, at):08x}  {line.text:{width}}  {line.place}"
+                if line.template is not None:
+                    row += f"  {line.template}"
+            found = [relocations[offset] for offset in range(at, at + size) if offset in relocations]
+            yield row.rstrip() + "\n"
+            for entry in found:
+                yield f"{'':8}{entry.type} {entry.symbol}{f'{entry.addend:+#x}' if entry.addend else ''}\n"
+            at += size
+        yield "\n"
+
+
+def _data_size(section: Section, at: int, lines: dict[int, Any], labels: dict[int, list[str]]) -> int:
+    """Return how many bytes of data to show in one row: up to 16, or all of a nobits section's gap."""
+    limit = section.size - at if section.kind == "nobits" else min(16, section.size - at)
+    for size in range(1, limit):
+        if at + size in lines or at + size in labels:
+            return size
+    return limit
+
+
+def _word(section: Section, at: int) -> int:
+    return int.from_bytes(section.data[at : at + 4], "little")
+
+
+def _json(unit: Unit) -> dict[str, Any]:
+    return {
+        "version": JSON_VERSION,
+        "name": unit.name,
+        "sections": [_json_section(section) for section in unit.sections.values()],
+        "symbols": [
+            {
+                "name": s.name,
+                "section": s.section,
+                "value": s.value,
+                "binding": s.binding,
+                "type": s.type,
+                "size": s.size,
+                "other": s.other,
+            }
+            for s in unit.symbols.values()
+        ],
+    }
+
+
+def _json_section(section: Section) -> dict[str, Any]:
+    out: dict[str, Any] = {
+        "name": section.name,
+        "flags": section.flags,
+        "kind": section.kind,
+        "align": section.align,
+        "size": section.size,
+        "data": section.data.hex(),
+        "relocations": [
+            {"offset": r.offset, "type": r.type, "symbol": r.symbol, "addend": r.addend, "place": str(r.place)}
+            for r in section.relocations
+        ],
+        "lines": [
+            {
+                "offset": line.offset,
+                "word": f"{_word(section, line.offset):08x}",
+                "text": line.text,
+                "place": str(line.place),
+                "template": None if line.template is None else str(line.template),
+            }
+            for line in section.lines
+        ],
+    }
+    return out
