@@ -19,7 +19,7 @@ NAMES = {
 
 
 def expected_route(world: World, trip: Trip) -> list[tuple[str, str]]:
-    """Return the gates of a right call in order, each with the leg of the way (tracer, graph, body, c, return)."""
+    """Return the gates of a right call in order, each with its leg: tracer, graph, body, c, trap or return."""
     plan = trip.plan
     route = [("tracer", "tracer")] if plan.tracing else []
     sibling = trip.relation == "sibling"
@@ -28,7 +28,7 @@ def expected_route(world: World, trip: Trip) -> list[tuple[str, str]]:
     if plan.patched:
         route.append(("c", "c"))
         if plan.marker if trip.marker is None else trip.marker != STACK_END_MAGIC:
-            return [*route, ("trap", "return")]
+            return [*route, ("trap", "trap")]
         if plan.link:
             route.append(("kretprobe", "return"))
         return [*route, ("back", "return")]

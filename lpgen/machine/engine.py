@@ -41,7 +41,14 @@ MSR_SF, MSR_VEC, MSR_VSX, MSR_EE, MSR_FP, MSR_ME, MSR_RI, MSR_LE = (
 KERNEL_MSR = MSR_SF | MSR_VEC | MSR_VSX | MSR_EE | MSR_FP | MSR_ME | MSR_RI | MSR_LE
 
 PROGRAM_CHECK = 6
-_INTERRUPTS = {6: "trap (program check)", 8: "system call", 94: "facility unavailable", 96: "illegal instruction"}
+_INTERRUPTS = {
+    6: "trap (program check)",
+    7: "FP unavailable",
+    8: "system call",
+    73: "VEC unavailable",
+    94: "VSX unavailable",
+    96: "illegal instruction",
+}
 _ACCESSES = {
     19: "load from unmapped",
     20: "store to unmapped",
@@ -221,7 +228,7 @@ class Engine:
         code = _load_address(31, self._block)
         for offset, spr in (*_BLOCK_OFFSETS, (block.PC, _SPR_SRR0), (block.MSR, _SPR_SRR1)):
             code += [_d_form(_LD, 3, 31, offset), _spr(_MTSPR, 3, spr)]
-        code += [_d_form(_LD, 3, 31, block.CR), _x_form(3, 0xFF000 >> 16, 0, 144) | 0xFF << 12]
+        code += [_d_form(_LD, 3, 31, block.CR), _x_form(3, 0, 0, 144) | 0xFF << 12]
         code += [_d_form(_LFD, n, 31, block.FPR + 8 * n) for n in range(32)]
         for n in range(32):
             code += [_d_form(14, 3, 0, block.VR + 16 * n), _x_form(n, 31, 3, _LVX)]

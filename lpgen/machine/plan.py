@@ -102,9 +102,23 @@ class Plan:
 
     def threads(self) -> frozenset[int]:
         """The threads that the call and all that belongs to it run on."""
-        during = None if self.interrupt is None else self.interrupt.plan
-        parts = [*self.inner, *self.recursion, *(p for p in (self.sibling, self.beside, during) if p is not None)]
+        parts = self._parts()
         return frozenset({self.thread}).union(*(part.threads() for part in parts))
+
+    def _parts(self) -> list[Plan]:
+        """The plans of the calls that belong to this one."""
+        during = None if self.interrupt is None else self.interrupt.plan
+        return [*self.inner, *self.recursion, *(p for p in (self.sibling, self.beside, during) if p is not None)]
+
+    def _interrupted_here(self) -> bool:
+        """True if an interrupt's own call comes on this call's stack."""
+        during = self.interrupt
+        return (
+            during is not None
+            and during.mode == CALLS
+            and during.plan is not None
+            and (during.plan.thread == self.thread)
+        )
 
     def kinds(self) -> frozenset[str]:
         """What kinds of scenario the call is an instance of, those inside it included."""
@@ -114,6 +128,7 @@ class Plan:
         for kind, is_it in (
             ("arguments in memory", placement.memory_bytes > 0),
             ("variadic", placement.prototype.variadic),
+            ("arguments in A's frame", placement.needs_parameter_save_area),
             ("hidden result", placement.hidden is not None),
             ("another TOC", self.patched and self.home_c != self.home_b),
             ("call site stores r0", self.form > 0),
@@ -130,17 +145,22 @@ class Plan:
             ("recursion", bool(self.recursion)),
             ("threads in turns", self.beside is not None),
             (f"{THREADS[self.thread]} stack", self.thread > 0),
+            ("another stack", self.thread > 0),
+            ("interrupt", self.interrupt is not None),
         ):
             if is_it:
                 found.add(kind)
-        for plan in self.inner:
-            found |= plan.kinds() - {"patched", "unpatched", "tracing off", "local entry", "global entry"}
-            if self.patched and plan.patched:
+        during = None if self.interrupt is None else self.interrupt.plan
+        for plan in (*self.inner, self.sibling, during if self._interrupted_here() else None):
+            if plan is not None and self.patched and plan.patched:
                 found.add("nested")
                 if (plan.home_b, plan.form) == (self.home_b, self.form):
                     found.add("patched again in flight")
+        for plan in self.inner:
             if self.patched and not plan.patched:
                 found.add("unpatched in flight" if plan.tracing else "switched off in flight")
+        for part in self._parts():
+            found |= part.kinds()
         if self.depth() > 8:
             found.add("deep chain")
         if self.interrupt is not None:

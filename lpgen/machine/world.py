@@ -246,6 +246,13 @@ class World:
         return image
 
     def _check_entry_points(self) -> None:
+        symbols = self.image.unit.symbols
+        local = [s.name for s in self.kernel.symbols if s.name in symbols and symbols[s.name].binding == "local"]
+        if local:
+            raise LpgenError(
+                f"{self.image.unit.name}: {', '.join(local)} is not global: the kernel's C code could not link to it",
+                hint="add .globl",
+            )
         missing = [s.name for s in self.kernel.symbols if s.name not in self.image.symbols]
         if missing:
             raise LpgenError(
@@ -434,7 +441,10 @@ class World:
         return self.engine.read(thread.base, self.stack_bytes)
 
     def bug_addresses(self) -> set[int]:
-        """Return the addresses that have an entry in __bug_table (struct bug_entry's first member)."""
+        """Return the addresses that have an entry in __bug_table (struct bug_entry's first member).
+
+        Entries of 24 or 16 bytes (without CONFIG_DEBUG_BUGVERBOSE) hold addresses, those of 12 or 8 32-bit distances.
+        """
         section = self.image.unit.sections.get("__bug_table")
         if section is None:
             return set()
@@ -443,7 +453,7 @@ class World:
         data = self.engine.read(base, len(section.data))
         found = set()
         for at in range(0, len(data) - size + 1, size):
-            if size >= 24:
+            if size >= 16:
                 found.add(struct.unpack_from("<Q", data, at)[0])
             else:
                 found.add(base + at + struct.unpack_from("<i", data, at)[0])

@@ -22,7 +22,9 @@ class Wrong:
     why: str
     says: str
     edits: tuple[tuple[str, str], ...]
+    only: bool = False
     kind: str | None = None
+    interrupts: str | None = None
 
     def text(self, kernel: Kernel) -> str:
         """The emitted text with the edits made; blanks in ``find`` match any run of blanks and comments' tails."""

@@ -4,8 +4,8 @@
 #include <asm/asm-offsets.h>
 
 /*
- * One __bug_table entry: the trapping instruction, the file name, the line and the flags, BUG_ENTRY_SIZE bytes in all.
- * 12 bytes is the table of relative pointers (32 bits each, from the field itself); anything larger holds addresses.
+ * One __bug_table entry of BUG_ENTRY_SIZE bytes. With CONFIG_DEBUG_BUGVERBOSE: the trapping instruction, the file name,
+ * line and flags, 24 bytes with addresses or 12 with 32-bit distances; without it: instruction and flags, 16 or 8.
  */
 .macro EMIT_BUG_ENTRY addr, file, line, flags
 	.pushsection .rodata, "a"
@@ -13,12 +13,18 @@
 	.popsection
 	.pushsection __bug_table, "aw"
 5001:
-	.if BUG_ENTRY_SIZE == 12
-	.4byte \addr - ., 5002b - .
-	.else
+	.if BUG_ENTRY_SIZE == 24
 	.8byte \addr, 5002b
+	.short \line
+	.elseif BUG_ENTRY_SIZE == 12
+	.4byte \addr - 5001b, 5002b - 5001b - 4
+	.short \line
+	.elseif BUG_ENTRY_SIZE == 16
+	.8byte \addr
+	.else
+	.4byte \addr - 5001b
 	.endif
-	.short \line, \flags
+	.short \flags
 	.org 5001b + BUG_ENTRY_SIZE
 	.popsection
 .endm

@@ -1,0 +1,224 @@
+"""Statements T1 to T5, X1, X2 (contract section 3) and S8 (section 8, graph hook): ftrace_caller."""
+
+from __future__ import annotations
+
+from lpgen.contract.judge import Judge, Location
+from lpgen.contract.observe import (
+    ALL_GPRS,
+    after_c,
+    arguments,
+    before_handler,
+    expected_gprs,
+    interrupted,
+    registers_on,
+    report_base,
+    stray,
+)
+from lpgen.contract.register import statement
+from lpgen.contract.route import check_route
+from lpgen.machine.world import BASE_WINDOW, FTRACE_OPS, KERNEL_TOC
+
+EDITED = (*range(3, 11), *range(14, 32))
+
+
+# ELFv2 kernels' struct pt_regs: 44 doublewords up to and with result; what later layouts add lies behind.
+_PT_REGS_BYTES = 44 * 8
+
+
+@statement("T1", "tracer called once: r3 = ip, r4 = parent_ip, r5 = ops, r6 = &pt_regs")
+def t1(judge: Judge) -> None:
+    """Contract T1."""
+    trip = judge.trip
+    check_route(judge, "tracer")
+    for moment in trip.at("tracer"):
+        gpr = moment.state.gpr
+        judge.value(moment, "r3 (ip)", trip.b.site, gpr[3], Location("gpr", 3))
+        judge.value(moment, "r4 (parent_ip)", trip.entry.gpr[0], gpr[4], Location("gpr", 4))
+        judge.value(moment, "r5 (ops)", FTRACE_OPS, gpr[5], Location("gpr", 5))
+        inside = moment.pt_regs >= gpr[1] + 32 and moment.pt_regs + _PT_REGS_BYTES <= trip.frame
+        judge.true(
+            moment,
+            "r6 (&pt_regs)",
+            inside,
+            "an address in the new frame",
+            gpr[6],
+            Location("gpr", 6),
+        )
+
+
+@statement("T2", "r2 = kernel TOC in the tracer; the traced function's r2 at 24(frame)")
+def t2(judge: Judge) -> None:
+    """Contract T2."""
+    end = judge.trip.end
+    if end is not None and end.kind == "fault" and end.address != end.pc and not judge.trip.moments:
+        # An access to kernel data on the way to the tracer.
+        judge.count()
+        if end.state.gpr[2] != KERNEL_TOC:
+            judge.broken(
+                "end",
+                f"r2 at the access to {judge.hex(end.address)}",
+                judge.hex(KERNEL_TOC),
+                judge.hex(end.state.gpr[2]),
+                Location("gpr", 2),
+            )
+    for moment in judge.trip.moments:
+        if moment.where in ("tracer", "graph"):
+            judge.value(moment, "r2", KERNEL_TOC, moment.state.gpr[2], Location("gpr", 2))
+            slot = moment.state.gpr[1] + 24
+            judge.value(moment, "24(frame)", judge.trip.entry.gpr[2], moment.u64(slot), Location("memory", slot))
+
+
+@statement("T3", "pt_regs holds the state at the call site")
+def t3(judge: Judge) -> None:
+    """Contract T3, the full registers entry."""
+    offsets, entry = judge.world.offsets, judge.trip.entry
+    base = offsets["GPR0"]
+    for moment in judge.trip.at("tracer"):
+        regs = moment.pt_regs
+        if not regs:
+            continue
+        expected = [(f"gpr[{n}]", offsets["GPR0"] + 8 * n, value) for n, value in enumerate(entry.gpr)]
+        expected += [
+            ("nip", offsets["_NIP"], entry.lr),
+            ("link", offsets["_LINK"], entry.gpr[0]),
+            ("msr", offsets["_MSR"], entry.msr),
+            ("ctr", offsets["_CTR"], entry.ctr),
+            ("xer", offsets["_XER"], entry.xer),
+            ("ccr", offsets["_CCR"], entry.cr),
+        ]
+        for name, offset, value in expected:
+            address = regs + offset - base
+            if name == "gpr[13]" and moment.u64(address) == moment.paca:
+                # The thread came to another cpu before r13 was saved.
+                continue
+            judge.value(moment, f"pt_regs.{name}", value, moment.u64(address), Location("memory", address))
+
+
+@statement("T4", "the back chain from the tracer is aligned, rising and complete")
+def t4(judge: Judge) -> None:
+    """Contract T4, for kernels before 6.5: the list starts with the return address into A."""
+    trip = judge.trip
+    for moment in trip.at("tracer"):
+        r1 = moment.state.gpr[1]
+        if not judge.true(moment, "r1", not r1 & 15, "16-byte aligned", r1, Location("gpr", 1)):
+            continue
+        listed: list[int] = []
+        at = r1
+        for _ in range(len(trip.chain) + 4):
+            above = moment.u64(at)
+            if above == 0:
+                break
+            if above is None or above <= at or above & 15 or moment.u64(above + 16) is None:
+                judge.broken(
+                    "tracer",
+                    f"back chain at {at:#x}",
+                    "a higher 16-byte aligned address of the stack, or 0 at the end",
+                    judge.hex(above),
+                    Location("memory", at),
+                    trip.moments.index(moment),
+                )
+                break
+            listed.append(moment.u64(above + 16) or 0)
+            at = above
+        wanted = [trip.entry.gpr[0], *trip.chain]
+        judge.count()
+        if listed != wanted:
+            judge.broken(
+                "tracer",
+                "back chain",
+                ", ".join(map(judge.hex, wanted)),
+                ", ".join(map(judge.hex, listed)) or "nothing",
+                Location("memory", trip.frame + 16),
+                trip.moments.index(moment),
+            )
+
+
+@statement("T5", "stores stay inside the new frames, plus 16(A's frame)")
+def t5(judge: Judge) -> None:
+    """Contract T5: A's frame and above, the livepatch area before the handler, paca and kernel data."""
+    trip = judge.trip
+    for moment in trip.moments:
+        if moment.where in ("tracer", "graph", "body", "c"):
+            judge.frame(moment)
+        # A call that an interrupt made and that came to no end leaves its frame behind.
+        whole = not judge.root.cut_short
+        if moment.where in ("tracer", "graph", "body") and moment.base != trip.base and whole:
+            # Above livepatch_sp, calls that an interrupt, the tracer or B made may have left something.
+            alone = not trip.inner and judge.root.plan.interrupt is None
+            report_base(judge, moment, range(0, BASE_WINDOW if alone else trip.sp - trip.thread.base, 8))
+    interrupted(judge, in_handler=False)
+    for address, before, after in trip.constants:
+        judge.broken("end", f"kernel data at {address:#x}", judge.hex(before), judge.hex(after))
+    judge.count()
+    for moment in trip.moments:
+        if not moment.steps or after_c(judge, moment):
+            continue
+        lowest = min((s.gpr[1] for s in moment.steps if s.kind == "insn"), default=trip.frame)
+        lowest = min(lowest, moment.state.gpr[1])
+        for step in before_handler(judge, moment):
+            if step.kind != "store":
+                continue
+            judge.count()
+            at = step.address
+            if (lowest <= at and at + step.size <= trip.frame) or (at == trip.frame + 16 and step.size == 8):
+                continue
+            stray(judge, moment, step, "inside the new frames or at 16(A's frame)")
+
+
+@statement("X1", "nip unchanged: B goes on at nip with its registers; LR = r0 = pt_regs.link")
+def x1(judge: Judge) -> None:
+    """Contract X1."""
+    trip = judge.trip
+    if trip.plan.patched:
+        return
+    check_route(judge, "body")
+    expected = expected_gprs(judge)
+    numbers = [n for n in ALL_GPRS if n not in trip.edits]
+    for moment in trip.at("body"):
+        registers_on(judge, moment, expected, numbers)
+        if not trip.at("graph"):
+            judge.value(moment, "LR", trip.link_after, moment.state.lr, Location("lr"))
+            judge.value(moment, "r0", trip.link_after, moment.state.gpr[0], Location("gpr", 0))
+        if not trip.edits:
+            arguments(judge, moment)
+
+
+@statement("X2", "the tracer's edits of gpr[3..10] and gpr[14..31] take effect")
+def x2(judge: Judge) -> None:
+    """Contract X2."""
+    trip = judge.trip
+    if trip.edits:
+        expected = expected_gprs(judge)
+        for moment in trip.moments:
+            if moment.where in ("body", "c"):
+                judge.gprs(moment, expected, EDITED)
+
+
+@statement("S8", "graph hook: prepare_ftrace_return(parent, ip) chooses where B returns to")
+def s8(judge: Judge) -> None:
+    """Contract section 8, graph hook: only on the unpatched way out."""
+    trip = judge.trip
+    if "graph_hook" not in judge.world.kernel.features or not trip.plan.graph or trip.plan.patched:
+        return
+    check_route(judge, "graph")
+    for moment in trip.at("graph"):
+        gpr = moment.state.gpr
+        judge.value(moment, "r3 (return address into A)", trip.link_after, gpr[3], Location("gpr", 3))
+        judge.value(moment, "r4 (ip)", trip.b.site, gpr[4], Location("gpr", 4))
+        judge.true(moment, "r1", not gpr[1] & 15, "16-byte aligned", gpr[1], Location("gpr", 1))
+        below = moment.u64(gpr[1])
+        judge.true(
+            moment,
+            "back chain",
+            below is not None and gpr[1] < below <= trip.frame,
+            "an address up to A's frame",
+            below,
+            Location("memory", gpr[1]),
+        )
+    if trip.at("graph"):
+        for moment in trip.at("body"):
+            judge.value(moment, "LR", trip.graph_return, moment.state.lr, Location("lr"))
+            judge.value(moment, "r0", trip.graph_return, moment.state.gpr[0], Location("gpr", 0))
+            judge.value(moment, "CTR (nip)", trip.entry.lr, moment.state.ctr, Location("ctr"))
+            slot = trip.frame + 16
+            judge.value(moment, "16(A's frame)", trip.graph_return, moment.u64(slot), Location("memory", slot))

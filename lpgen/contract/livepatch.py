@@ -1,0 +1,299 @@
+"""Statements X3 and L1 to L7 (contract sections 3 to 5): the way through livepatch_handler, to C and back to A."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from lpgen.callers.compare import result_mismatches
+from lpgen.contract.judge import Judge, Location
+from lpgen.contract.observe import (
+    ALL_GPRS,
+    after_c,
+    arguments,
+    expected_gprs,
+    handler_end,
+    handler_moments,
+    handler_steps,
+    handler_stores,
+    interrupted,
+    livepatch_sp,
+    nested,
+    registers_on,
+    report_base,
+    stray,
+    where_in_stack,
+)
+from lpgen.contract.register import statement
+from lpgen.contract.route import check_route
+from lpgen.machine.trip import Moment
+from lpgen.machine.world import LIVEPATCH_FRAME, STACK_END_MAGIC
+
+
+@statement("X3", "nip changed: C gets A's registers and A's frame, through livepatch_handler")
+def x3(judge: Judge) -> None:
+    """Contract X3."""
+    trip = judge.trip
+    if not trip.plan.patched:
+        return
+    check_route(judge, "c")
+    expected = expected_gprs(judge)
+    # r1 is L1's: a handler that pushes a frame is seen here only by the arguments that C then misses.
+    numbers = [n for n in ALL_GPRS if n not in trip.edits and n != 1]
+    for moment in trip.at("c"):
+        registers_on(judge, moment, expected, numbers)
+        if not trip.edits:
+            arguments(judge, moment)
+        entered = handler_steps(judge, moment)
+        if moment.steps and not entered:
+            judge.broken("c", "where it went", "livepatch_handler, then C", "C at once", Location("way"), 0)
+        if entered:
+            first = entered[0]
+            judge.value(moment, "r1 at livepatch_handler", trip.frame, first.gpr[1], Location("gpr", 1))
+            judge.value(moment, "LR at livepatch_handler", trip.link_after, first.lr, Location("lr"))
+            judge.value(moment, "CTR at livepatch_handler", trip.nip_after, first.ctr, Location("ctr"))
+
+
+@statement("L1", "no stack frame in the handler; only r0, r11, r12, r2 after C, CTR, LR, CR0")
+def l1(judge: Judge) -> None:
+    """Contract L1: at C's entry always, at every single instruction when the world is watched."""
+    trip = judge.trip
+    interrupted(judge, in_handler=True)
+    for moment in trip.at("c"):
+        judge.value(moment, "r1", trip.frame, moment.state.gpr[1], Location("gpr", 1))
+    for moment in handler_moments(judge):
+        for step, where in handler_stores(judge, moment):
+            if where == "frame":
+                stray(judge, moment, step, "none on the normal stack")
+        steps = handler_steps(judge, moment)
+        if not steps:
+            continue
+        free = {0, 11, 12} | ({2} if after_c(judge, moment) else set())
+        if judge.root.plan.interrupt is not None:
+            # The thread may come back on another cpu.
+            free.add(13)
+        kept = [n for n in range(32) if n not in free]
+        first = steps[0]
+        for before, step in pairwise(steps):
+            judge.count()
+            if step.gpr[1] != trip.frame:
+                judge.value(moment, "r1 inside the handler", trip.frame, step.gpr[1], Location("pc", before.pc))
+                break
+            changed = [n for n in kept if step.gpr[n] != first.gpr[n]]
+            if changed:
+                n = changed[0]
+                judge.value(moment, f"r{n} inside the handler", first.gpr[n], step.gpr[n], Location("pc", before.pc))
+                break
+            if (step.cr ^ first.cr) & 0x0FFFFFFF:
+                judge.value(
+                    moment,
+                    "CR1-CR7 inside the handler",
+                    first.cr & 0x0FFFFFFF,
+                    step.cr & 0x0FFFFFFF,
+                    Location("pc", before.pc),
+                )
+                break
+
+
+@statement("L2", "livepatch frame: r2, return address, marker; raised before filled, lowered after read")
+def l2(judge: Judge) -> None:
+    """Contract L2."""
+    trip = judge.trip
+    thread = trip.thread
+    for moment in trip.at("c"):
+        top = livepatch_sp(judge, moment.base)
+        judge.value(moment, "livepatch_sp", trip.sp + LIVEPATCH_FRAME, top, Location("memory", thread.sp_address))
+        for name, at, wanted in (
+            ("r2 at -24(livepatch_sp)", 0, trip.entry.gpr[2]),
+            ("return address at -16(livepatch_sp)", 8, trip.link_after),
+            ("marker at -8(livepatch_sp)", 16, STACK_END_MAGIC),
+        ):
+            address = trip.sp + at
+            offset = address - thread.base
+            seen = int.from_bytes(moment.base[offset : offset + 8], "little")
+            judge.value(moment, name, wanted, seen, Location("memory", address))
+        live = trip.sp - thread.base
+        skip = thread.sp_address - thread.base
+        report_base(judge, moment, range(0, skip, 8))
+        report_base(judge, moment, range(skip + 8, live & ~7, 8))
+    for moment in handler_moments(judge):
+        order(judge, moment)
+        for step, where in handler_stores(judge, moment):
+            judge.count()
+            if where == "other":
+                stray(judge, moment, step, "livepatch_sp or the 24 bytes of the livepatch frame")
+
+
+def order(judge: Judge, moment: Moment) -> None:
+    """Check the order of accesses: livepatch_sp is stored first on the way in, last on the way out."""
+    trip = judge.trip
+    window = range(trip.sp, trip.sp + LIVEPATCH_FRAME)
+    back = after_c(judge, moment)
+    moved = False
+    for step in moment.steps:
+        if step.kind == "insn":
+            continue
+        if step.address == trip.thread.sp_address and step.kind == "store":
+            # A sibling's frame above this one comes and goes with stores of its own.
+            moved = step.value == (trip.sp if back else trip.sp + LIVEPATCH_FRAME)
+        elif step.address in window:
+            judge.count()
+            if back and moved:
+                judge.broken(
+                    moment.where,
+                    f"{step.kind} at {step.address - trip.sp - LIVEPATCH_FRAME}(livepatch frame's top)",
+                    "read back before livepatch_sp is lowered",
+                    "after it was lowered",
+                    Location("pc", step.pc),
+                    trip.moments.index(moment),
+                )
+            if not back and not moved:
+                judge.broken(
+                    moment.where,
+                    f"{step.kind} at {step.address - trip.sp - LIVEPATCH_FRAME}(livepatch frame's top)",
+                    "filled after livepatch_sp is raised",
+                    "before it was raised",
+                    Location("pc", step.pc),
+                    trip.moments.index(moment),
+                )
+
+
+@statement("L3", "C is entered with r12 = CTR = its global entry, LR inside livepatch_handler")
+def l3(judge: Judge) -> None:
+    """Contract L3."""
+    trip = judge.trip
+    for moment in trip.at("c"):
+        state = moment.state
+        judge.value(moment, "r12", trip.c.gep, state.gpr[12], Location("gpr", 12))
+        judge.value(moment, "CTR", trip.c.gep, state.ctr, Location("ctr"))
+        first = judge.world.image.symbols.get("livepatch_handler", 0)
+        judge.true(
+            moment,
+            "LR",
+            first < state.lr < handler_end(judge),
+            "an address inside livepatch_handler",
+            state.lr,
+            Location("lr"),
+        )
+
+
+@statement("L4", "after C: a wrong marker traps; else LR and r2 come back, livepatch_sp - 24, on to A")
+def l4(judge: Judge) -> None:
+    """Contract L4."""
+    trip = judge.trip
+    if not trip.plan.patched:
+        return
+    if trip.at("c") and not trip.cut_short:
+        check_route(judge, "trap")
+        if not nested(judge):
+            check_route(judge, "return")
+        destroyed = trip.marker is not None and trip.marker != STACK_END_MAGIC
+        if destroyed and trip.end is not None and trip.end.kind == "trap":
+            judge.count()
+            if trip.end.pc not in judge.world.bug_addresses():
+                judge.broken(
+                    "end",
+                    "__bug_table",
+                    f"an entry for the trap at {judge.hex(trip.end.pc)}",
+                    "none",
+                    Location("pc", trip.end.pc),
+                )
+            sp = livepatch_sp(judge, trip.final_base)
+            # A sibling that is patched too has its frame above C's, and returns first.
+            sibling = trip.plan.sibling is not None and trip.plan.sibling.patched
+            if sp != trip.sp + LIVEPATCH_FRAME and not (sibling and sp == trip.sp + 2 * LIVEPATCH_FRAME):
+                judge.broken(
+                    "end",
+                    "livepatch_sp at the trap",
+                    judge.hex(trip.sp + LIVEPATCH_FRAME) + ", nothing popped",
+                    judge.hex(sp),
+                    Location("memory", trip.thread.sp_address),
+                )
+    for moment in trip.moments:
+        if after_c(judge, moment):
+            if moment.where != "back" or not trip.plan.pointer:
+                judge.value(moment, "r2", trip.entry.gpr[2], moment.state.gpr[2], Location("gpr", 2))
+            if not nested(judge):
+                sp = livepatch_sp(judge, moment.base)
+                judge.value(moment, "livepatch_sp", trip.sp, sp, Location("memory", trip.thread.sp_address))
+
+
+@statement("L5", "A sees its registers, its TOC, its frame and C's results")
+def l5(judge: Judge) -> None:
+    """Contract L5."""
+    trip = judge.trip
+    if not trip.plan.patched:
+        return
+    kept = [n for n in (1, *range(13, 32)) if n not in trip.edits]
+    for moment in trip.at("back"):
+        state = moment.state
+        judge.gprs(moment, trip.a, kept)
+        if not (trip.plan.stub and trip.plan.pointer):
+            # A known limit otherwise (limits.py): C's sibling call wrote to A's TOC save doubleword.
+            judge.value(moment, "r2 (A's TOC)", trip.site.toc, state.gpr[2], Location("gpr", 2))
+        judge.kept_cr(moment, trip.a)
+        judge.floats(moment, trip.a, first_fpr=14, first_vr=20)
+        judge.frame(moment)
+        placement = trip.plan.shape.placement
+
+        def read(address: int, size: int, moment: Moment = moment) -> bytes:
+            at = address - moment.low
+            return moment.stack[at : at + size] if 0 <= at <= len(moment.stack) - size else bytes(size)
+
+        for text in result_mismatches(
+            placement,
+            trip.result,
+            dict(enumerate(state.gpr)),
+            dict(enumerate(state.fpr)),
+            {n: state.vector(n) for n in range(2, 10)},
+            read,
+            trip.a.gpr[3] if placement.hidden is not None else 0,
+        ):
+            what, _, values = text.partition(": expected ")
+            expected, _, seen = values.partition(", got ")
+            judge.broken("back", what, expected, seen, moment=trip.moments.index(moment))
+
+
+@statement("L6", "nested calls pair with their own frames; livepatch_sp ends where it began")
+def l6(judge: Judge) -> None:
+    """Contract L6: calls with a patched call inside."""
+    trip = judge.trip
+    if not trip.plan.patched or not nested(judge):
+        return
+    if trip.at("c") and not trip.cut_short:
+        check_route(judge, "return")
+    for moment in trip.at("back"):
+        judge.value(
+            moment,
+            "livepatch_sp",
+            trip.sp,
+            livepatch_sp(judge, moment.base),
+            Location("memory", trip.thread.sp_address),
+        )
+        live = trip.sp - trip.thread.base
+        for at in range(0, live & ~7, 8):
+            before, now = trip.base[at : at + 8], moment.base[at : at + 8]
+            if before != now:
+                address = trip.thread.base + at
+                judge.value(
+                    moment,
+                    f"livepatch stack at {where_in_stack(judge, address)}",
+                    int.from_bytes(before, "little"),
+                    int.from_bytes(now, "little"),
+                    Location("memory", address),
+                )
+
+
+@statement("L7", "each thread has its own livepatch stack")
+def l7(judge: Judge) -> None:
+    """Contract L7: a call on one thread leaves the other thread's stack and livepatch_sp alone."""
+    trip = judge.trip
+    if not trip.plan.patched:
+        return
+    for moment in handler_moments(judge):
+        for step, where in handler_stores(judge, moment):
+            if where.startswith("thread"):
+                stray(judge, moment, step, f"thread {trip.thread.number}'s own stack")
+    if not judge.path:
+        judge.count()
+        if trip.other_stack is not None:
+            judge.broken("end", f"stack of thread {trip.other_stack}", "untouched", "written to")

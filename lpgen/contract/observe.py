@@ -1,0 +1,179 @@
+"""What several statements look at: which steps and stores belong to the handler, where A's arguments went."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lpgen.contract.judge import Judge, Location
+from lpgen.machine.engine import Step
+from lpgen.machine.state import State
+from lpgen.machine.trip import Moment
+from lpgen.machine.world import BASE_WINDOW, LIVEPATCH_FRAME
+
+ALL_GPRS = (*range(1, 11), *range(13, 32))
+
+
+def expected_gprs(judge: Judge) -> State:
+    """The registers at ftrace_caller's entry with the tracer's edits in them."""
+    trip = judge.trip
+    if not trip.edits:
+        return trip.entry
+    state = trip.entry.copy()
+    for number, value in trip.edits.items():
+        state.gpr[number] = value
+    return state
+
+
+def registers_on(judge: Judge, moment: Moment, expected: State, numbers: Sequence[int]) -> None:
+    """Check that all registers that a function may rely on are as expected."""
+    judge.gprs(moment, expected, numbers)
+    judge.kept_cr(moment, expected)
+    judge.floats(moment, expected)
+    judge.value(moment, "MSR", expected.msr, moment.state.msr)
+
+
+def arguments(judge: Judge, moment: Moment) -> None:
+    """Check what the function itself got as its arguments, through registers, frame and va_arg."""
+    plan = judge.trip.plan
+    judge.count()
+    placement = plan.shape.placement
+    if moment.arguments is None:
+        judge.broken(moment.where, "r1", "A's frame", judge.hex(moment.state.gpr[1]), Location("gpr", 1))
+        return
+    for n, (wanted, got) in enumerate(zip(plan.values, moment.arguments, strict=True)):
+        mask = placement.masks[n]
+        want = int.from_bytes(wanted, "little") & (mask if mask is not None else -1)
+        if want == int.from_bytes(got, "little"):
+            continue
+        pieces = ", ".join(piece.where for piece in placement.arguments[n])
+        how = "through va_arg" if placement.is_variadic(n) else f"in {pieces}"
+        width = 2 * len(wanted) + 2
+        judge.broken(
+            moment.where,
+            f"argument {n + 1} ({placement.types[n].c_name}) {how}",
+            f"{want:#0{width}x}",
+            f"{int.from_bytes(got, 'little'):#0{width}x}",
+            moment=judge.trip.moments.index(moment),
+        )
+
+
+def after_c(judge: Judge, moment: Moment) -> bool:
+    """True if the way to ``moment`` started with C's return."""
+    index = judge.trip.moments.index(moment)
+    return index > 0 and judge.trip.moments[index - 1].where == "c"
+
+
+def where_in_stack(judge: Judge, address: int) -> str:
+    """Return how a person would name an address of the trip's stack."""
+    trip = judge.trip
+    if trip.frame <= address < trip.thread.top:
+        return f"{address - trip.frame}(A's frame)"
+    if trip.thread.base <= address < trip.thread.base + BASE_WINDOW:
+        return f"{address - trip.thread.base:#x} above the stack's base (livepatch_sp {trip.sp - trip.thread.base:#x})"
+    return judge.hex(address)
+
+
+def report_base(judge: Judge, moment: Moment, offsets: range) -> None:
+    """Check the doublewords at ``offsets`` above the stack's base against what they were at the call."""
+    trip = judge.trip
+    for at in offsets:
+        before, now = trip.base[at : at + 8], moment.base[at : at + 8]
+        if before != now:
+            address = trip.thread.base + at
+            judge.value(
+                moment,
+                where_in_stack(judge, address),
+                int.from_bytes(before, "little"),
+                int.from_bytes(now, "little"),
+                Location("memory", address),
+            )
+
+
+def stray(judge: Judge, moment: Moment, step: Step, allowed: str) -> None:
+    """Note a store that went where it may not."""
+    judge.broken(
+        moment.where,
+        f"store of {step.size} bytes",
+        allowed,
+        where_in_stack(judge, step.address),
+        Location("pc", step.pc),
+        judge.trip.moments.index(moment),
+    )
+
+
+def before_handler(judge: Judge, moment: Moment) -> list[Step]:
+    """The steps on the way to ``moment`` before livepatch_handler was reached."""
+    handler = judge.world.image.symbols.get("livepatch_handler")
+    end = next((n for n, s in enumerate(moment.steps) if s.pc == handler), len(moment.steps))
+    return moment.steps[:end]
+
+
+def handler_steps(judge: Judge, moment: Moment) -> list[Step]:
+    """The instructions of livepatch_handler on the way to ``moment``: before C, or those after it."""
+    steps = [s for s in moment.steps if s.kind == "insn"]
+    if after_c(judge, moment):
+        return steps
+    handler = judge.world.image.symbols.get("livepatch_handler")
+    start = next((n for n, s in enumerate(steps) if s.pc == handler), len(steps))
+    return steps[start:]
+
+
+def handler_moments(judge: Judge) -> list[Moment]:
+    """Return the moments that livepatch_handler leads to: C's entry, and what comes after C."""
+    return [m for m in judge.trip.moments if m.where == "c" or after_c(judge, m)]
+
+
+def handler_stores(judge: Judge, moment: Moment) -> list[tuple[Step, str]]:
+    """The handler's stores on the way to ``moment``, each with where it goes: allowed, frame, thread N or other."""
+    trip = judge.trip
+    steps = moment.steps if after_c(judge, moment) else moment.steps[len(before_handler(judge, moment)) :]
+    sp, live = trip.thread.sp_address, (trip.sp, trip.sp + LIVEPATCH_FRAME)
+    found = []
+    for step in steps:
+        if step.kind != "store":
+            continue
+        first, end = step.address, step.address + step.size
+        if (first == sp and step.size == 8) or (live[0] <= first and end <= live[1]):
+            found.append((step, "allowed"))
+        elif trip.thread.base + BASE_WINDOW <= first < trip.frame:
+            found.append((step, "frame"))
+        else:
+            other = next((t for t in judge.world.threads if t.base <= first < t.top and t is not trip.thread), None)
+            found.append((step, "other" if other is None else f"thread {other.number}"))
+    return found
+
+
+def handler_end(judge: Judge) -> int:
+    """Return the address behind livepatch_handler: the next entry point or the end of .text."""
+    world = judge.world
+    first = world.image.symbols.get("livepatch_handler", 0)
+    others = [world.symbol(s.name) for s in world.kernel.symbols]
+    return min((a for a in others if a > first), default=world.text[1])
+
+
+def interrupted(judge: Judge, *, in_handler: bool) -> None:
+    """Check that r1 pointed to a stack, aligned, when the interrupt came (contract section 2)."""
+    came = judge.trip.interruption
+    if came is None:
+        return
+    handler = judge.world.image.symbols.get("livepatch_handler")
+    if in_handler == (handler is not None and handler <= came.pc < handler_end(judge)):
+        judge.count()
+        if not came.handled:
+            where = f"at an interrupt before {judge.hex(came.pc)}"
+            wanted = "a 16-byte aligned address of a stack"
+            judge.broken(where, "r1", wanted, judge.hex(came.r1), Location("pc", came.pc))
+
+
+def livepatch_sp(judge: Judge, base: bytes) -> int:
+    """Return livepatch_sp as it is in the first bytes of the trip's stack, ``base``."""
+    at = judge.trip.thread.sp_address - judge.trip.thread.base
+    return int.from_bytes(base[at : at + 8], "little")
+
+
+def nested(judge: Judge) -> bool:
+    """True if this patched call is inside another one, or another one inside it or on top of it."""
+    plan = judge.trip.plan
+    around = judge.trip.relation in ("inner", "tracer", "interrupt")
+    during = plan.interrupt.plan if plan.interrupt is not None else None
+    return around or any(p.patched for p in (*plan.inner, plan.sibling, during) if p is not None)

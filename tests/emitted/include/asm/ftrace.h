@@ -1,0 +1,6 @@
+#ifndef STUB_ASM_FTRACE_H
+#define STUB_ASM_FTRACE_H
+#ifdef CONFIG_FUNCTION_TRACER
+#define MCOUNT_INSN_SIZE 4
+#endif
+#endif

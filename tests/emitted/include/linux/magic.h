@@ -1,0 +1,4 @@
+#ifndef STUB_LINUX_MAGIC_H
+#define STUB_LINUX_MAGIC_H
+#define STACK_END_MAGIC 0x57AC6E9D
+#endif

@@ -1,0 +1,149 @@
+"""The world refuses trampolines that ftrace could not use, in one line that says what and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from lpgen.assembly import Unit, assemble
+from lpgen.assembly.kernel_text import defines, headers
+from lpgen.errors import LpgenError
+from lpgen.kernel.generations import Kernel, kernel
+from lpgen.machine.engine import PAGE, branch
+from lpgen.machine.world import World
+from lpgen.source.emit import emit_source
+
+ALL = (
+    "ftrace_caller, ftrace_call, ftrace_graph_call, ftrace_graph_stub, ftrace_stub, livepatch_handler, "
+    "ftrace_graph_caller"
+)
+CALL = "\tbl\tftrace_stub\n\tnop\n"
+GRAPH_CALL = "ftrace_graph_call:\n\tb\tftrace_graph_stub\n"
+
+
+def made(kernel: Kernel, text: str) -> Unit:
+    return assemble(text, name="mine.S", headers=headers(kernel), defines=defines(kernel), isolated=False)
+
+
+def edited(kernel: Kernel, *edits: tuple[str, str]) -> Unit:
+    """The emitted text with the edits made, assembled."""
+    text = emit_source(kernel).text
+    for find, replace in edits:
+        assert text.count(find) == 1, find
+        text = text.replace(find, replace)
+    return made(kernel, text)
+
+
+def refusal(kernel: Kernel, unit: Unit) -> str:
+    with pytest.raises(LpgenError) as caught:
+        World(kernel, unit)
+    assert caught.value.exit_code == 2
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("livepatch", [True, False])
+@pytest.mark.parametrize("graph", [True, False])
+def test_what_is_emitted_is_accepted(livepatch: bool, graph: bool) -> None:
+    config = {"CONFIG_LIVEPATCH": livepatch, "CONFIG_FUNCTION_GRAPH_TRACER": graph}
+    wanted = kernel("4.7", config=config)
+    world = World(wanted, edited(wanted))
+    assert {symbol.name for symbol in wanted.symbols} <= world.image.symbols.keys()
+    assert len(world.bug_addresses()) == int(livepatch)
+
+
+def test_no_ftrace_call() -> None:
+    wanted = kernel("4.7")
+    unit = edited(wanted, ("\t.globl\tftrace_call\nftrace_call:\n", ""))
+    assert refusal(wanted, unit) == (f"mine.S does not define ftrace_call; kernel 4.7 with these options needs {ALL}")
+
+
+def test_nothing_of_what_is_needed() -> None:
+    wanted = kernel("4.7")
+    assert refusal(wanted, made(wanted, "\tnop\n")) == (
+        f"mine.S does not define {ALL}; kernel 4.7 with these options needs {ALL}"
+    )
+
+
+def test_less_than_the_options_ask_for() -> None:
+    without = kernel("4.7", config={"CONFIG_FUNCTION_GRAPH_TRACER": False})
+    assert refusal(kernel("4.7"), edited(without)) == (
+        "mine.S does not define ftrace_graph_call, ftrace_graph_stub, ftrace_graph_caller; "
+        f"kernel 4.7 with these options needs {ALL}"
+    )
+    # More than they ask for does no harm.
+    World(without, edited(kernel("4.7")))
+
+
+@pytest.mark.parametrize("instruction", ["nop", "b\tftrace_stub", "bl\tlivepatch_handler", "bl\tftrace_stub+4"])
+def test_another_instruction_at_ftrace_call(instruction: str) -> None:
+    wanted = kernel("4.7")
+    unit = edited(wanted, (CALL, f"\t{instruction}\n\tnop\n"))
+    call, stub = (unit.symbols[name].value for name in ("ftrace_call", "ftrace_stub"))
+    right = branch(call, stub, link=True)
+    holds = {
+        "nop": 0x60000000,
+        "b\tftrace_stub": right & ~1,
+        "bl\tlivepatch_handler": branch(call, unit.symbols["livepatch_handler"].value, link=True),
+        "bl\tftrace_stub+4": right + 4,
+    }[instruction]
+    assert refusal(wanted, unit) == (
+        f"mine.S: ftrace_call holds {holds:08x}, ftrace patches only {right:08x} (bl ftrace_stub); "
+        "put bl ftrace_stub there"
+    )
+
+
+def test_no_nop_behind_ftrace_call() -> None:
+    wanted = kernel("4.7")
+    unit = edited(wanted, (CALL, "\tbl\tftrace_stub\n\tori\tr1, r1, 0\n"))
+    assert refusal(wanted, unit) == (
+        "mine.S: ftrace_call+4 holds 60210000, ftrace patches only 60000000 (nop); put nop there"
+    )
+
+
+def test_another_instruction_at_ftrace_graph_call() -> None:
+    wanted = kernel("4.7")
+    unit = edited(wanted, (GRAPH_CALL, "ftrace_graph_call:\n\tnop\n"))
+    assert refusal(wanted, unit) == (
+        "mine.S: ftrace_graph_call holds 60000000, ftrace patches only 48000004 (b ftrace_graph_stub); "
+        "put b ftrace_graph_stub there"
+    )
+
+
+def test_symbols_that_nobody_has() -> None:
+    wanted = kernel("4.7")
+    unit = edited(wanted, (CALL, f"{CALL}\tbl\tzeta\n\tbl\talpha\n\tbl\tzeta\n"))
+    assert refusal(wanted, unit) == "mine.S uses alpha, zeta, which neither it nor kernel 4.7 has for it"
+
+
+@pytest.mark.parametrize("text", ["\t.data\n\t.long 1\n", "/* nothing */\n", "\t.set a, 1\n"])
+def test_no_code(text: str) -> None:
+    wanted = kernel("4.7")
+    assert refusal(wanted, made(wanted, text)) == "mine.S has no code; the trampolines belong in .text"
+
+
+def test_too_much_code() -> None:
+    wanted = kernel("4.7")
+    assert refusal(wanted, made(wanted, f"\t.space {PAGE + 4}\n")) == (
+        f"mine.S: .text of {PAGE + 4} bytes is larger than the {PAGE} bytes set aside for it"
+    )
+
+
+def test_patching_is_what_ftrace_does() -> None:
+    """ftrace_call goes between the stub and the tracer, ftrace_graph_call between the stub and the hook."""
+    wanted = kernel("4.7")
+    world = World(wanted, edited(wanted))
+    call, hook = world.symbol("ftrace_call"), world.symbol("ftrace_graph_call")
+    ends: Mapping[tuple[bool, bool], tuple[int, int]] = {
+        (tracer, graph): (
+            branch(call, world.tracer if tracer else world.symbol("ftrace_stub"), link=True),
+            branch(hook, world.symbol("ftrace_graph_caller" if graph else "ftrace_graph_stub")),
+        )
+        for tracer in (False, True)
+        for graph in (False, True)
+    }
+    for tracer, graph in [(True, False), (True, True), (False, True), (False, False), (True, True), (False, False)]:
+        world.patch(tracer=tracer, graph=graph)
+        seen = tuple(int.from_bytes(world.engine.read(at, 4), "little") for at in (call, hook))
+        assert seen == ends[tracer, graph]
