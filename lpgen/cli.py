@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import gc
+import os
 import sys
 from importlib import import_module
 from typing import Any
@@ -21,7 +24,23 @@ COMMANDS = {
 }
 
 
+# What a shell gives a command that SIGINT or SIGPIPE ended.
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+
+class _EndedFromOutside(Exception):
+    """A signal or a closed pipe ended the run: its cause says which."""
+
+
 class _Lazy(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, BrokenPipeError) as error:
+            # Before click sees it: it would write an empty line, or exit with 1, which means a broken statement.
+            raise _EndedFromOutside from error
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
@@ -38,7 +57,7 @@ class _Lazy(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+        if args and args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
             from difflib import get_close_matches
 
             near = get_close_matches(args[0], COMMANDS, 1)
@@ -64,7 +83,15 @@ def cli() -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line; exit with 0 (holds), 1 (a statement is broken) or 2 (usage or input)."""
-    sys.exit(run(argv))
+    # A short run with few cycles among its objects: hunting for them during it, and once more among all that the
+    # modules hold at its end, takes a tenth of `lpgen emit`.
+    gc.set_threshold(100_000)
+    code = run(argv)
+    if code == BROKEN_PIPE:
+        # Python would flush into the closed pipe on its way out, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    gc.freeze()
+    sys.exit(code)
 
 
 def run(argv: list[str] | None = None) -> int:
@@ -78,21 +105,35 @@ def run(argv: list[str] | None = None) -> int:
         error.show()
         return 2
     except click.ClickException as error:
-        where = f"lpgen {error.ctx.info_name}" if _is_usage(error) else "lpgen"
-        click.echo(f"{where}: {error.format_message()}", err=True)
+        click.echo(_usage_line(error), err=True)
         return 2
+    except _EndedFromOutside as error:
+        if isinstance(error.__cause__, BrokenPipeError):
+            # The reader has what it wanted (`lpgen emit --out - | head`).
+            return BROKEN_PIPE
+        return _stopped()
     except (click.Abort, KeyboardInterrupt):
-        click.echo("lpgen: stopped", err=True)
-        return 130
-    except BrokenPipeError:
-        # The reader has what it wanted (`lpgen emit | head`); keep the interpreter from flushing into the closed pipe.
-        sys.stdout = None  # type: ignore[assignment]
-        return 141
+        return _stopped()
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename is not None:
+            raise
+        click.echo("lpgen: the output cannot be written: no space left on device", err=True)
+        return 2
     return result if isinstance(result, int) else 0
 
 
-def _is_usage(error: click.ClickException) -> bool:
-    return isinstance(error, click.UsageError) and error.ctx is not None and error.ctx.parent is not None
+def _stopped() -> int:
+    click.echo("lpgen: stopped", err=True)
+    return INTERRUPTED
+
+
+def _usage_line(error: click.ClickException) -> str:
+    """Return the one line for an error that click found: the command, the reason, where to read on."""
+    path = "lpgen"
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        path = error.ctx.command_path
+    line = f"{path}: {' '.join(error.format_message().split())}"
+    return line if "Did you mean" in line else f"{line.removesuffix('.')}; see {path} --help"
 
 
 if __name__ == "__main__":

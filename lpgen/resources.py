@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import pkgutil
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 # An editable install has templates/ beside the package; a wheel carries the same files as lpgen/templates.
 _CHECKOUT_TEMPLATES = Path(__file__).parent.parent / "templates"
@@ -26,7 +30,29 @@ def read_template(name: str) -> str:
     The checkout's own templates/ wins over a copy in the package, so that an edit is seen at once. Raises
     FileNotFoundError (or OSError from a zip) when there is none.
     """
-    beside = _CHECKOUT_TEMPLATES / name
-    if (_CHECKOUT_TEMPLATES / "entry_64.S.j2").is_file() and beside.is_file():
+    if _in_checkout() and (beside := _CHECKOUT_TEMPLATES / name).is_file():
         return beside.read_text(encoding="utf-8")
     return read_data(f"templates/{name}")
+
+
+def template_names() -> list[str]:
+    """Return the names of the shipped templates, sorted, as ``read_template`` takes them."""
+    if _in_checkout():
+        return _names_in(_CHECKOUT_TEMPLATES)
+    from importlib.resources import files
+
+    return _names_in(files("lpgen") / "templates")
+
+
+def _in_checkout() -> bool:
+    return (_CHECKOUT_TEMPLATES / "entry_64.S.j2").is_file()
+
+
+def _names_in(directory: Traversable, prefix: str = "") -> list[str]:
+    names = []
+    for entry in directory.iterdir():
+        if entry.is_dir():
+            names += _names_in(entry, f"{prefix}{entry.name}/")
+        elif entry.name.endswith(".j2"):
+            names.append(prefix + entry.name)
+    return sorted(names)

@@ -33,12 +33,15 @@ TOOLS = (
 def command() -> int:
     """Check that the engines work on this machine, name versions and what is missing."""
     click.echo(f"lpgen {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")
+    good = True
     for package in PACKAGES:
         try:
             click.echo(f"  {package} {metadata.version(package)}")
         except metadata.PackageNotFoundError:
+            good = False
             click.echo(f"  {package} MISSING: pip install {package}")
-    good = _engine("Keystone", "lpgen.assembly.selftest") & _engine("Unicorn", "lpgen.machine.selftest")
+    good &= _engine("Keystone", "lpgen.assembly.selftest")
+    good &= _engine("Unicorn", "lpgen.machine.selftest")
     click.echo("Optional tools")
     for tool, use, package in TOOLS:
         path = shutil.which(tool)
@@ -56,7 +59,7 @@ def _engine(name: str, module: str) -> bool:
     click.echo(name)
     try:
         results = import_module(module).selftest()
-    except LpgenError as error:
+    except (LpgenError, ImportError) as error:
         click.echo(f"  BROKEN  {error}")
         return False
     for what, holds, seen in results:

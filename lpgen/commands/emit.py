@@ -15,8 +15,10 @@ from lpgen.commands.options import (
     templates_option,
 )
 from lpgen.errors import LpgenError
-from lpgen.report.files import write_atomic, write_out
+from lpgen.report.files import STDOUT, make_directory, write_all_atomic, write_out
 from lpgen.source.emit import FILE_NAME, banner, emit_source
+
+DEFAULT_DIR = "out"
 
 EPILOG = """\b
 Examples:
@@ -28,9 +30,11 @@ Examples:
 
 
 @click.command(epilog=EPILOG, context_settings=CONTEXT)
-@click.option("--out", metavar="FILE", help=f"Where to write; - is standard output.  [default: out/{FILE_NAME}]")
+@click.option(
+    "--out", metavar="FILE", help=f"Where to write; - is standard output.  [default: {DEFAULT_DIR}/{FILE_NAME}]"
+)
 @click.option("--all", "everything", is_flag=True, help="Write the whole change: headers, asm-offsets.c, Kconfig too.")
-@click.option("--out-dir", metavar="DIR", help="Where --all writes.  [default: out]")
+@click.option("--out-dir", metavar="DIR", help=f"Where --all writes.  [default: {DEFAULT_DIR}]")
 @kernel_options
 @style_option
 @templates_option
@@ -49,15 +53,17 @@ def command(
         raise LpgenError("--out is for one file", hint="use --out-dir with --all")
     if out_dir is not None and not everything:
         raise LpgenError("--out-dir is for --all", hint="use --out FILE, or add --all")
+    if out_dir == "":
+        raise LpgenError("--out-dir names no directory", hint="give a directory's name")
     kernel = chosen_kernel(version, config, offsets)
     directory = templates_dir(templates)
     text = emit_source(kernel, style=style, templates_dir=directory).text
     if not everything:
-        target = out if out is not None else f"out/{FILE_NAME}"
         if out is None:
-            Path("out").mkdir(exist_ok=True)
+            make_directory(Path(DEFAULT_DIR))
+        target = out if out is not None else f"{DEFAULT_DIR}/{FILE_NAME}"
         write_out(target, text)
-        if target != "-":
+        if target not in STDOUT:
             click.echo(f"{target}: {_summary(text)}", err=True)
         return
     from lpgen.source.change import change_files
@@ -66,13 +72,10 @@ def command(
     files |= change_files(
         kernel, banner=banner(kernel, style=style, templates_dir=directory, everything=True), templates_dir=directory
     )
-    where = Path(out_dir or "out")
-    try:
-        where.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LpgenError(f"{where}: cannot be made: {(error.strerror or str(error)).lower()}") from error
+    where = Path(out_dir or DEFAULT_DIR)
+    make_directory(where)
+    write_all_atomic({where / name: content for name, content in files.items()})
     for name, content in files.items():
-        write_atomic(where / name, content)
         click.echo(f"{where / name}: {_summary(content)}", err=True)
 
 

@@ -14,6 +14,12 @@ from lpgen.kernel.generations import DEFAULT_VERSION, Kernel, kernel
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 
 
+class Count(click.IntRange):
+    """A number from the given one on; click would say "'x' is not a valid integer range"."""
+
+    name = "number"
+
+
 def kernel_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --kernel, --config and --offsets."""
     for option in (
@@ -52,11 +58,13 @@ def chosen_kernel(version: str, config: tuple[str, ...], offsets: str | None) ->
     wanted: dict[str, bool] = {}
     for setting in config:
         name, equals, value = setting.partition("=")
-        if not equals or value not in ("y", "n"):
-            raise LpgenError(f"--config {setting}: not a setting", hint="write CONFIG_NAME=y or CONFIG_NAME=n")
+        if not name or not equals or value not in ("y", "n"):
+            raise LpgenError(f"--config {setting!r}: not a setting", hint="write CONFIG_NAME=y or CONFIG_NAME=n")
         wanted[name] = value == "y"
     given = None
     if offsets is not None:
+        if not offsets:
+            raise LpgenError("--offsets names no file", hint="give a kernel build's asm-offsets.h, or TOML")
         from lpgen.kernel.offsets import read_offsets
 
         given = read_offsets(Path(offsets))
@@ -65,4 +73,6 @@ def chosen_kernel(version: str, config: tuple[str, ...], offsets: str | None) ->
 
 def templates_dir(templates: str | None) -> Path | None:
     """Return the directory that --templates names."""
+    if templates == "":
+        raise LpgenError("--templates names no directory", hint="give the directory of your templates")
     return None if templates is None else Path(templates)

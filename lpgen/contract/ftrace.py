@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 from lpgen.contract.judge import Judge, Location
 from lpgen.contract.observe import (
     ALL_GPRS,
@@ -77,7 +79,12 @@ def t3(judge: Judge) -> None:
         regs = moment.pt_regs
         if not regs:
             continue
-        expected = [(f"gpr[{n}]", offsets["GPR0"] + 8 * n, value) for n, value in enumerate(entry.gpr)]
+        judge.count()
+        at = regs - moment.low
+        saved = struct.unpack_from("<32Q", moment.stack, at) if 0 <= at <= len(moment.stack) - 256 else ()
+        expected = [
+            (f"gpr[{n}]", base + 8 * n, value) for n, value in enumerate(entry.gpr) if not saved or saved[n] != value
+        ]
         expected += [
             ("nip", offsets["_NIP"], entry.lr),
             ("link", offsets["_LINK"], entry.gpr[0]),

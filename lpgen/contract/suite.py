@@ -12,7 +12,7 @@ from lpgen.contract.limits import limits_shown
 from lpgen.contract.statements import STATEMENTS
 from lpgen.contract.verdict import Failure, StatementResult, Verdict
 from lpgen.kernel.generations import Kernel
-from lpgen.machine.cases import Case, case, fixed_cases, interrupt_plan, special_cases
+from lpgen.machine.cases import SPECIAL_SHAPES, Case, case, fixed_cases, interrupt_plan, special_cases
 from lpgen.machine.conductor import Conductor
 from lpgen.machine.plan import INTERRUPT_MODES, Interrupt
 from lpgen.machine.trip import Trip
@@ -22,6 +22,10 @@ from lpgen.machine.world import World
 _NEEDS = {"X3": "livepatch", **{f"L{n}": "livepatch" for n in range(1, 8)}, "S8": "graph_hook", "X2": "full_regs"}
 # Calls nested deeper than this are not watched at every instruction: that takes seconds and shows nothing new.
 WATCHED_DEPTH = 8
+# Of the cases of each special way of calling, this many are watched.
+WATCHED_SHAPES = 2
+# Unicorn's translations pile up, since each run ends in a freshly translated exit: drop them now and then.
+RUNS_BETWEEN_FLUSHES = 512
 # The special ways of calling that `--interrupts` interrupts at every boundary; those that the options allow.
 INTERRUPTED = (
     "off",
@@ -111,13 +115,15 @@ class Suite:
 
     def run(
         self,
-        items: Iterable[Item | int],
+        items: Iterable[Item | int | Case],
         *,
         full: bool = True,
         watch_all: bool = False,
         tick: Callable[[], None] | None = None,
     ) -> Verdict:
         """Run the pieces of work ``items`` (a bare number: that case); ``tick`` is called after each one.
+
+        A Case is run as it is, whatever its number.
 
         ``watch_all``: watch every instruction of every case. ``full``: a statement not exercised is a failure.
         """
@@ -127,11 +133,19 @@ class Suite:
             work = Item(item) if isinstance(item, int) else item
             one = self.case(work)
             plan = one.plan
-            watch = watch_all or plan.interrupt is not None or (work.number < fixed and plan.depth() <= WATCHED_DEPTH)
+            sample = work.number < fixed and work.number % SPECIAL_SHAPES < WATCHED_SHAPES
+            watch = watch_all or plan.interrupt is not None or (sample and plan.depth() <= WATCHED_DEPTH)
             self._judge(verdict, one, self.conductor(watch=watch), watch=watch)
+            if verdict.callers % RUNS_BETWEEN_FLUSHES == 0:
+                self._flush()
             if tick is not None:
                 tick()
         return verdict
+
+    def _flush(self) -> None:
+        for conductor in (self._fast, self._slow):
+            if conductor is not None:
+                conductor.engine.flush()
 
     def boundaries(self, number: int) -> int:
         """Return how many instructions of the trampolines case ``number`` executes."""

@@ -29,10 +29,12 @@ from lpgen.machine.world import BYSTANDER, HOMES
 
 # Of each special way of calling there are this many cases, with different prototypes.
 SPECIAL_SHAPES = 4
+# This many random cases in a row have the same prototype, with other values, functions and tracers.
+SHARED = 4
 # An interrupt's boundary in a case that is not made for one boundary: no way through the trampolines is longer.
 BOUNDARIES = 150
 HARDIRQ, SOFTIRQ, EMERGENCY = 2, 3, 4
-DEEP = 100
+DEEP, SHALLOW = 100, 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,14 @@ def _case(kernel: Kernel, number: int, seed: int) -> tuple[str, Plan]:
         shape, patched = (_zoo()[at // 2], bool(at % 2)) if livepatch else (_zoo()[at], False)
         plan = Plan(shape, rng.getrandbits(60), home_b=at % 3, nip=PATCH if patched else KEEP)
         return f"{shape.name}{'-patched' if patched else ''}", plan
-    return f"random-{number}", random_plan(rng, livepatch=livepatch, graph=graph)
+    shape = _shared_shape(seed, number // SHARED)
+    return f"random-{number}", random_plan(rng, shape, livepatch=livepatch, graph=graph)
+
+
+@lru_cache(maxsize=64)
+def _shared_shape(seed: int, number: int) -> CallShape:
+    """Return a random prototype; making and placing one takes as long as the call, so some cases share it."""
+    return random_shape(Random(f"{seed}/shape/{number}"))
 
 
 def _from_way(way: dict[str, Any], rng: Random, n: int) -> Plan:
@@ -185,7 +194,8 @@ def _from_way(way: dict[str, Any], rng: Random, n: int) -> Plan:
         mode, inside = fields["interrupt"]
         made = _from_way(inside, rng, n + 1) if mode != FRAME else None
         fields["interrupt"] = Interrupt(rng.randint(1, BOUNDARIES), mode, made)
-    depth = fields.pop("chain", 1)
+    # One chain as deep as a stack allows; a hundred calls take as long as the other cases together.
+    depth = fields.pop("chain", 1) if n == 0 else min(fields.pop("chain", 1), SHALLOW)
     plan = Plan(shape, rng.getrandbits(60), **fields)
     if depth == 1:
         return plan
@@ -213,16 +223,19 @@ def _shapes_for(way: dict[str, Any]) -> tuple[CallShape, ...]:
     return _zoo()
 
 
-def random_plan(rng: Random, *, livepatch: bool, graph: bool, depth: int = 0) -> Plan:
-    """Return a random plan; ``livepatch`` and ``graph``: what the kernel's options allow."""
+def random_plan(rng: Random, shape: CallShape, *, livepatch: bool, graph: bool, depth: int = 0) -> Plan:
+    """Return a random plan for ``shape``; ``livepatch`` and ``graph``: what the kernel's options allow.
+
+    Calls inside it have prototypes of the zoo.
+    """
     homes = range(len(HOMES))
     top = depth == 0
     patched = livepatch and rng.random() < 0.6
 
     def another(**fixed: Any) -> Plan:
-        return replace(random_plan(rng, livepatch=livepatch, graph=graph, depth=depth + 1), **fixed)
+        inside = _zoo()[rng.randrange(len(_zoo()))]
+        return replace(random_plan(rng, inside, livepatch=livepatch, graph=graph, depth=depth + 1), **fixed)
 
-    shape = random_shape(rng)
     fields: dict[str, Any] = {}
     if depth < 4 and rng.random() < 0.12:
         fields["inner"] = tuple(another() for _ in range(rng.randint(1, 2)))

@@ -9,6 +9,7 @@ some ten microseconds each way and sees VRs and XER as they are (Unicorn has no 
 from __future__ import annotations
 
 import ctypes
+import mmap
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -142,6 +143,9 @@ def words(*values: int) -> bytes:
     return struct.pack(f"<{len(values)}I", *values)
 
 
+_DOUBLEWORD = struct.Struct("<Q")
+
+
 class _Batch:
     """Registers that are read again and again: one call with arrays made once, a fifth of reg_read_batch's time."""
 
@@ -169,6 +173,7 @@ class Engine:
         self.uc = unicorn.Uc(unicorn.UC_ARCH_PPC, unicorn.UC_MODE_PPC64 | unicorn.UC_MODE_BIG_ENDIAN)
         self.uc.ctl_set_tlb_mode(unicorn.UC_TLB_VIRTUAL)
         self.uc.reg_write(ppc.UC_PPC_REG_MSR, KERNEL_MSR)
+        self._regions: dict[int, tuple[int, memoryview]] = {}
         self._monitor = monitor
         self._block = monitor + PAGE
         self._exit = monitor + 0x8000
@@ -196,31 +201,48 @@ class Engine:
     # Memory
 
     def map(self, address: int, size: int, *, writable: bool = True) -> None:
-        """Map ``size`` bytes (a multiple of 4096) of zeros at ``address``; not writable means for the guest."""
+        """Map ``size`` bytes (a multiple of 4096) of zeros at ``address``; not writable means for the guest.
+
+        The guest's memory is the host's: reading and writing from here is a copy of bytes, not a call of Unicorn's.
+        """
         protection = unicorn.UC_PROT_ALL if writable else unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC
-        self.uc.mem_map(address, size, protection)
+        host = mmap.mmap(-1, size)
+        self.uc.mem_map_ptr(address, size, protection, ctypes.addressof(ctypes.c_char.from_buffer(host)))
+        region = (address, memoryview(host))
+        for page in range(address // PAGE, (address + size - 1) // PAGE + 1):
+            self._regions[page] = region
 
     def write(self, address: int, data: bytes) -> None:
-        """Write ``data``, whatever the guest's permissions."""
-        self.uc.mem_write(address, data)
+        """Write ``data``, whatever the guest's permissions; not over instructions that may have run."""
+        base, memory = self._regions[address // PAGE]
+        start = address - base
+        memory[start : start + len(data)] = data
 
     def write_code(self, address: int, data: bytes) -> None:
         """Write instructions over ones that may have run: their translation is dropped."""
-        self.uc.mem_write(address, data)
+        self.write(address, data)
         self.uc.ctl_remove_cache(address, address + len(data))
 
     def read(self, address: int, size: int) -> bytes:
-        """Return ``size`` bytes at ``address``."""
-        return bytes(self.uc.mem_read(address, size))
+        """Return ``size`` bytes at ``address``, all of them inside one mapping."""
+        base, memory = self._regions[address // PAGE]
+        start = address - base
+        return bytes(memory[start : start + size])
 
     def read_u64(self, address: int) -> int:
         """Return the doubleword at ``address``."""
-        value: int = struct.unpack("<Q", self.uc.mem_read(address, 8))[0]
+        base, memory = self._regions[address // PAGE]
+        value: int = _DOUBLEWORD.unpack_from(memory, address - base)[0]
         return value
 
     def write_u64(self, address: int, value: int) -> None:
         """Store a doubleword."""
-        self.uc.mem_write(address, struct.pack("<Q", value))
+        base, memory = self._regions[address // PAGE]
+        _DOUBLEWORD.pack_into(memory, address - base, value)
+
+    def flush(self) -> None:
+        """Drop all translations, which otherwise grow with every run."""
+        self.uc.ctl_flush_tb()
 
     # Monitor
 
@@ -268,7 +290,7 @@ class Engine:
         """Run from ``state`` to the next stop. Whatever the guest does ends in a Stop, within MAX_BLOCKS blocks."""
         self._why = None
         self._blocks = 0
-        self.uc.mem_write(self._block, state.pack())
+        self.write(self._block, state.pack())
         try:
             self.uc.emu_start(self._resume_code, self._exit)
         except unicorn.UcError as error:
@@ -276,14 +298,14 @@ class Engine:
                 pc = self.uc.reg_read(ppc.UC_PPC_REG_PC)
                 self._why = (f"fault:{error}", pc, pc)
         if self._why is None:
-            stored, gate = State.unpack(bytes(self.uc.mem_read(self._block, BLOCK_BYTES)))
+            stored, gate = State.unpack(self.read(self._block, BLOCK_BYTES))
             stored.pc = 0
             return Stop("gate", 0, stored, gate)
         kind, pc, address = self._why
         if kind == "boundary":
             self._why = None
             self.uc.emu_start(self._own_gate, self._exit)
-            stored, _ = State.unpack(bytes(self.uc.mem_read(self._block, BLOCK_BYTES)))
+            stored, _ = State.unpack(self.read(self._block, BLOCK_BYTES))
             stored.pc = pc
             return Stop("boundary", pc, stored)
         kind, _, what = kind.partition(":")
@@ -330,7 +352,9 @@ class Engine:
             self._watch_hooks.append(self.uc.hook_add(unicorn.UC_HOOK_CODE, self._on_code, begin=first, end=end - 1))
         self._watched = tuple(ranges)
         kinds = unicorn.UC_HOOK_MEM_READ | unicorn.UC_HOOK_MEM_WRITE
-        self._watch_hooks.append(self.uc.hook_add(kinds, self._on_access))
+        # All addresses but the monitor's own block, which each stop reads or writes a hundred times.
+        for first, last in ((0, self._monitor - 1), (self._monitor + 2 * PAGE, (1 << 64) - 1)):
+            self._watch_hooks.append(self.uc.hook_add(kinds, self._on_access, begin=first, end=last))
 
     def trace(self, steps: list[Step] | None) -> None:
         """Append a Step for each watched instruction and its memory accesses to ``steps``; None ends that."""
@@ -347,7 +371,7 @@ class Engine:
             self._trace.append(Step("insn", address, values[:32], values[32], values[33], values[34]))
 
     def _on_access(self, uc: Any, access: int, address: int, size: int, value: int, _: Any) -> None:
-        if not self._trace or self._monitor <= address < self._monitor + 2 * PAGE:
+        if not self._trace:
             return
         pc = self._pc_now.read()[0]
         if any(first <= pc < end for first, end in self._watched):

@@ -42,7 +42,7 @@ class State:
         words = _WORDS.unpack_from(block)
         lr, ctr, xer, cr, pc, msr, gate = words[32:39]
         state = cls(
-            list(words[:32]), lr, ctr, xer, cr & 0xFFFFFFFF, pc, msr, list(words[40:72]), bytes(block[_WORDS.size :])
+            list(words[:32]), lr, ctr, xer, cr & 0xFFFFFFFF, pc, msr, list(words[40:72]), block[_WORDS.size :]
         )
         return state, gate
 

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
 import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from lpgen.errors import LpgenError, Place
+
+STDOUT = ("-", "/dev/stdout")
+
+
+def write_out(out: str, data: str | bytes) -> None:
+    """Write to the file ``out``, or to standard output when it is ``-``."""
+    if out in STDOUT:
+        _write_stdout(_raw(data))
+    elif not out:
+        raise LpgenError("--out names no file", hint="give a file's name, or - for standard output")
+    else:
+        write_atomic(Path(out), data)
 
 
 def write_atomic(path: Path, data: str | bytes) -> None:
@@ -18,49 +33,96 @@ def write_atomic(path: Path, data: str | bytes) -> None:
     file mode kept. What is no regular file (/dev/null, a pipe) is written to directly. Raises LpgenError when it
     cannot be written; the old file is then untouched.
     """
-    raw = data.encode("utf-8") if isinstance(data, str) else data
+    write_all_atomic({path: data})
+
+
+def write_all_atomic(files: Mapping[Path, str | bytes]) -> None:
+    """Write several files as write_atomic does, renaming none before the text of every one is on the disk."""
+    with ExitStack() as staged:
+        ready = [(path, *staged.enter_context(_staged(path, _raw(data)))) for path, data in files.items()]
+        for path, temporary, target in ready:
+            if temporary is not None:
+                with _named(path):
+                    temporary.replace(target)
+
+
+def make_directory(path: Path) -> None:
+    """Make the directory ``path`` and those above it. Raises LpgenError when that cannot be done."""
     try:
-        target = path.resolve()
-        mode = target.stat().st_mode if target.exists() else None
-        if mode is not None and not stat.S_ISREG(mode):
-            if stat.S_ISDIR(mode):
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise LpgenError("is a file, not a directory", place=Place(str(path)), hint="name a directory") from error
+    except OSError as error:
+        raise LpgenError(f"cannot be made: {_reason(error)}", place=Place(str(path))) from error
+
+
+@contextmanager
+def _staged(path: Path, raw: bytes) -> Iterator[tuple[Path | None, Path]]:
+    """Write ``raw`` to a temporary file and yield it with the file that it is to replace; in the end it is gone.
+
+    For what is no regular file ``raw`` is written there at once, and the temporary file is None.
+    """
+    temporary = None
+    try:
+        with _named(path):
+            mode = path.stat().st_mode if path.exists() else None
+            target = path.resolve()
+            if target.is_symlink():  # what Python 3.13 and later leave of a loop
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+            if mode is not None and stat.S_ISDIR(mode):
                 raise LpgenError("is a directory", place=Place(str(path)), hint="name a file to write")
-            target.write_bytes(raw)
-            return
-        if mode is not None and not os.access(target, os.W_OK):
-            raise LpgenError("cannot be written: permission denied", place=Place(str(path)))
-        _replace(target, raw, mode)
+            if mode is not None and not stat.S_ISREG(mode):
+                path.write_bytes(raw)
+            else:
+                if mode is not None and not os.access(target, os.W_OK):
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+                handle, name = tempfile.mkstemp(prefix=".lpgen.", suffix=".new", dir=target.parent)
+                temporary = Path(name)
+                with os.fdopen(handle, "wb") as file:
+                    file.write(raw)
+                    file.flush()
+                    os.fsync(file.fileno())
+                temporary.chmod(stat.S_IMODE(mode) if mode is not None else 0o666 & ~_umask())
+        yield temporary, target
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Turn what the system says into one line that names ``path``."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
     except OSError as error:
         hint = "make the directory first" if not path.parent.exists() else None
-        raise LpgenError(
-            f"cannot be written: {(error.strerror or str(error)).lower()}", place=Place(str(path)), hint=hint
-        ) from error
+        raise LpgenError(f"cannot be written: {_reason(error)}", place=Place(str(path)), hint=hint) from error
+    except RuntimeError as error:  # what Python before 3.13 raises for a loop
+        raise LpgenError(f"cannot be written: {os.strerror(errno.ELOOP).lower()}", place=Place(str(path))) from error
 
 
-def _replace(target: Path, raw: bytes, mode: int | None) -> None:
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".new", dir=target.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(raw)
-            file.flush()
-            os.fsync(file.fileno())
-        if mode is None:
-            mask = os.umask(0)
-            os.umask(mask)
-            mode = 0o666 & ~mask
-        temporary.chmod(stat.S_IMODE(mode))
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def write_out(out: str, data: str | bytes) -> None:
-    """Write to the file ``out``, or to standard output when it is ``-``."""
-    if out != "-":
-        write_atomic(Path(out), data)
-        return
+def _write_stdout(raw: bytes) -> None:
     stream = sys.stdout.buffer
-    stream.write(data.encode("utf-8") if isinstance(data, str) else data)
-    stream.flush()
+    try:
+        stream.write(raw)
+        stream.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise LpgenError(f"standard output cannot be written: {_reason(error)}") from error
+
+
+def _raw(data: str | bytes) -> bytes:
+    return data.encode("utf-8") if isinstance(data, str) else data
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()

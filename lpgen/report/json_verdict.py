@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from lpgen import __version__
-from lpgen.contract.suite import Verdict
+from lpgen.contract.limits import LIMITS
+from lpgen.contract.verdict import Verdict
 
 SCHEMA = "lpgen.verify/1"
 
@@ -23,12 +24,17 @@ def verdict_json(verdict: Verdict, command: str) -> dict[str, Any]:
         "seed": verdict.seed,
         "callers": verdict.callers,
         "watched": verdict.watched,
+        "interrupted": verdict.interrupted,
         "holds": verdict.holds,
         "broken": verdict.broken,
         "not_exercised": verdict.not_exercised,
         "statements": [
             {"id": s.id, "text": s.text, "callers": s.callers, "checks": s.checks, "broken": s.broken}
             for s in verdict.statements.values()
+        ],
+        "limits": [
+            {"name": name, "text": LIMITS[name], "callers": came, "seen": seen}
+            for name, (came, seen) in verdict.limits.items()
         ],
         "failures": [
             {

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from lpgen import __version__
+from lpgen.errors import LpgenError
 from lpgen.kernel.generations import Kernel, required_names
 from lpgen.source.render import Rendered, render
 
@@ -25,17 +27,22 @@ def banner(
     kernel: Kernel, *, style: str = "kernel", templates_dir: Path | None = None, everything: bool = False
 ) -> str:
     """Return version and the command that makes the same text again; names only, no directories, no date."""
-    words = ["lpgen emit --kernel", kernel.version]
+    words = ["lpgen", "emit", "--kernel", kernel.version]
     if everything:
         words.append("--all")
     if style != "kernel":
         words += ["--style", style]
-    words += [f"--config {name}=n" for name, on in sorted(kernel.options.items()) if not on]
+    for name, on in sorted(kernel.options.items()):
+        if not on:
+            words += ["--config", f"{name}=n"]
     if kernel.offsets_file is not None:
         words += ["--offsets", kernel.offsets_file]
     if templates_dir is not None:
         words += ["--templates", templates_dir.resolve().name]
-    return f"lpgen {__version__}: {' '.join(words)}"
+    line = f"lpgen {__version__}: {shlex.join(words)}"
+    if not line.isprintable():
+        raise LpgenError(f"{line!r} cannot stand in a comment", hint="give the file or directory a printable name")
+    return line
 
 
 def emit_source(kernel: Kernel, *, style: str = "kernel", templates_dir: Path | None = None) -> Rendered:

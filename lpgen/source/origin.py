@@ -26,7 +26,10 @@ def template_lines(
     if match is None:
         return None
     version, style, config = "", "kernel", {}
-    words = iter(shlex.split(match[1]))
+    try:
+        words = iter(shlex.split(match[1]))
+    except ValueError:
+        return None
     for word in words:
         value = next(words, "")
         if word == "--kernel":

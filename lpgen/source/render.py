@@ -95,7 +95,7 @@ def _environment(directory: Path | None) -> jinja2.Environment:
         autoescape=False,
         extensions=[_Markers],
     )
-    environment.globals["_marked_templates"] = []  # type: ignore[assignment]
+    environment.globals["_marked_templates"] = []
     return environment
 
 
@@ -133,9 +133,20 @@ def _strip_markers(text: str, names: list[str]) -> Rendered:
 
 
 def check_templates_dir(directory: Path) -> None:
-    """Raise LpgenError unless ``directory`` is one, with at least one template that overrides or is used by another."""
+    """Raise LpgenError unless ``directory`` is one and overrides at least one shipped template."""
     if not directory.is_dir():
         raise LpgenError("is not a directory", place=Place(str(directory)), hint="--templates takes a directory")
+    shipped = resources.template_names()
+    if any((directory / name).is_file() for name in shipped):
+        return
+    from difflib import get_close_matches
+
+    for path in sorted(directory.iterdir()):
+        if near := get_close_matches(path.name, shipped, 1):
+            raise LpgenError("is no template of lpgen", place=Place(str(path)), hint=f"did you mean {near[0]}?")
+    raise LpgenError(
+        "holds no template that lpgen uses", place=Place(str(directory)), hint=f"lpgen has {', '.join(shipped)}"
+    )
 
 
 def render(name: str, context: Mapping[str, object], *, templates_dir: Path | None = None) -> Rendered:
@@ -168,7 +179,16 @@ def render(name: str, context: Mapping[str, object], *, templates_dir: Path | No
             place=_place_of(error, names),
             hint=f"'{SHIPPED_PREFIX}NAME' is the shipped template, 'NAME' one of --templates or the shipped one",
         ) from error
-    except (TypeError, ValueError, ZeroDivisionError, RecursionError, jinja2.TemplateError, KeyError) as error:
+    except LpgenError:
+        raise
+    except RecursionError as error:
+        raise LpgenError(
+            "templates or macros that use each other without end",
+            place=_place_of(error, names) or Place(name),
+            hint="'lpgen/NAME' is the shipped template",
+        ) from error
+    except Exception as error:
+        # Anything else that a template's own expressions raise; what has no template line is lpgen's own fault.
         place = _place_of(error, names)
         if place is None:
             raise
