@@ -172,8 +172,5 @@ def livepatch_sp(judge: Judge, base: bytes) -> int:
 
 
 def nested(judge: Judge) -> bool:
-    """True if this patched call is inside another one, or another one inside it or on top of it."""
-    plan = judge.trip.plan
-    around = judge.trip.relation in ("inner", "tracer", "interrupt")
-    during = plan.interrupt.plan if plan.interrupt is not None else None
-    return around or any(p.patched for p in (*plan.inner, plan.sibling, during) if p is not None)
+    """True if this patched call may be inside another one, or has another one inside it or on top of it."""
+    return judge.trip.relation in ("inner", "tracer", "interrupt") or judge.trip.plan.patched_inside()

@@ -325,8 +325,8 @@ class Conductor:
             legitimately(32, rng.randbytes(placement.parameter_save_area_size))
         legitimately(8, use_stack(self.engine, thread, state, rng))
         if plan.inner:
+            # What they found switched off stays off while this call is on its way back.
             yield from self._inner(trip, plan.inner, state, "inner")
-            self._patch(plan)
             self._here(moment, state)
         image = encode_result(placement, plan.result, trip.a.gpr[3] if placement.hidden is not None else 0)
         for address, data in image.memory.items():

@@ -110,14 +110,13 @@ class Plan:
         during = None if self.interrupt is None else self.interrupt.plan
         return [*self.inner, *self.recursion, *(p for p in (self.sibling, self.beside, during) if p is not None)]
 
-    def _interrupted_here(self) -> bool:
-        """True if an interrupt's own call comes on this call's stack."""
+    def patched_inside(self) -> bool:
+        """True if a patched call can be under way above this one's frame on the livepatch stack."""
         during = self.interrupt
-        return (
-            during is not None
-            and during.mode == CALLS
-            and during.plan is not None
-            and (during.plan.thread == self.thread)
+        here = during is not None and during.mode == CALLS and during.plan is not None
+        inside = [*self.inner, self.sibling, during.plan if here and during is not None else None]
+        return any(
+            plan.patched or plan.patched_inside() for plan in inside if plan is not None and plan.thread == self.thread
         )
 
     def kinds(self) -> frozenset[str]:
@@ -138,9 +137,10 @@ class Plan:
             ("graph", self.graph),
             ("twin address", self.twin),
             ("marker destroyed", self.patched and 0 < self.marker < STACKS_MEET),
+            ("marker", self.patched and self.marker > 0),
             ("stacks meet", self.patched and self.marker == STACKS_MEET),
             ("variadic C", self.spill),
-            ("another cpu", self.sleep),
+            ("another cpu", self.sleep or (self.interrupt is not None and self.interrupt.mode == SWITCH)),
             ("sibling", self.sibling is not None),
             ("recursion", bool(self.recursion)),
             ("threads in turns", self.beside is not None),
@@ -150,12 +150,12 @@ class Plan:
         ):
             if is_it:
                 found.add(kind)
-        during = None if self.interrupt is None else self.interrupt.plan
-        for plan in (*self.inner, self.sibling, during if self._interrupted_here() else None):
-            if plan is not None and self.patched and plan.patched:
-                found.add("nested")
-                if (plan.home_b, plan.form) == (self.home_b, self.form):
-                    found.add("patched again in flight")
+        if self.patched and self.patched_inside():
+            found.add("nested")
+        for plan in (*self.inner, self.sibling):
+            same_b = plan is not None and (plan.home_b, plan.form) == (self.home_b, self.form)
+            if plan is not None and self.patched and plan.patched and same_b:
+                found.add("patched again in flight")
         for plan in self.inner:
             if self.patched and not plan.patched:
                 found.add("unpatched in flight" if plan.tracing else "switched off in flight")

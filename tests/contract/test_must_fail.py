@@ -46,3 +46,25 @@ def test_each_statement_is_the_only_killer_of_one() -> None:
     alone = {wrong.breaks[0] for wrong in ALL if wrong.only}
     verdict = Suite(KERNEL, UNEDITED.unit(KERNEL)).empty_verdict(full=False)
     assert alone == set(verdict.statements)
+
+
+def test_kinds_of_scenario_that_alone_see_a_fault() -> None:
+    """A kind that leaves this list lost its only wrong trampoline; one that joins it is to be added."""
+    assert {wrong.kind for wrong in ALL} - {None} == {
+        "another cpu",
+        "another stack",
+        "call site stores r0",
+        "deep chain",
+        "gpr edits",
+        "graph",
+        "interrupt",
+        "interrupt calls",
+        "link",
+        "local entry",
+        "marker",
+        "marker destroyed",
+        "nested",
+        "sibling",
+        "tracing off",
+        "twin address",
+    }
