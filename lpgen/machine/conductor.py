@@ -390,6 +390,7 @@ class Conductor:
     def _sibling(self, trip: Trip, plan: Plan, state: State, rng: Random) -> Trip:
         """End C in a call of another traced function: C's frame is gone, LR and r1 are as C found them."""
         world = self.world
+        self._patch(plan)
         b = world.functions_b[plan.home_b * len(world.kernel.call_sites) + plan.form]
         state = state.copy()
         image = encode(plan.shape.placement, plan.values)

@@ -219,11 +219,14 @@ class Plan:
         here = plan.home_c if plan.patched else plan.home_b
         same = {"tracing": plan.tracing, "graph": plan.graph}
         made: dict[str, object] = {"inner": tuple(plan._inside(p, here, {}).settled(forms) for p in plan.inner)}
-        made["recursion"] = tuple(plan._inside(p, 0, same).settled(forms) for p in plan.recursion)
+        made["recursion"] = tuple(
+            plan._inside(p._uniform(tracing=plan.tracing, graph=plan.graph), 0, same).settled(forms)
+            for p in plan.recursion
+        )
         if plan.sibling is not None:
             # It has C's frame and type: nothing of its own on the stack.
             sibling = replace(plan.sibling, shape=plan.shape, pointer=plan.stub, inner=(), sibling=None)
-            sibling = replace(sibling, link=False, edit=False)
+            sibling = replace(sibling, link=False, edit=False, spill=False)
             made["sibling"] = plan._inside(sibling, here, same).settled(forms)
         if plan.interrupt is not None and plan.interrupt.plan is not None:
             made["interrupt"] = replace(plan.interrupt, plan=plan.interrupt.plan.settled(forms))
