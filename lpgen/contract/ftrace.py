@@ -157,19 +157,50 @@ def t5(judge: Judge) -> None:
     for address, before, after in trip.constants:
         judge.broken("end", f"kernel data at {address:#x}", judge.hex(before), judge.hex(after))
     judge.count()
+    _at_every_instruction(judge)
+
+
+# Bytes below r1 that an interrupt leaves alone (contract section 2).
+RED_ZONE = 288
+
+
+def _at_every_instruction(judge: Judge) -> None:
+    """Check stores, and that an interrupt could come before each instruction: r1 and what is live below it."""
+    trip = judge.trip
+    lowest = trip.frame
     for moment in trip.moments:
-        if not moment.steps or after_c(judge, moment):
-            continue
-        lowest = min((s.gpr[1] for s in moment.steps if s.kind == "insn"), default=trip.frame)
-        lowest = min(lowest, moment.state.gpr[1])
-        for step in before_handler(judge, moment):
-            if step.kind != "store":
-                continue
+        if after_c(judge, moment):
+            return
+        steps = before_handler(judge, moment)
+        lowest = min([lowest, *(s.gpr[1] for s in steps if s.kind == "insn"), moment.state.gpr[1]])
+        # stdu stores where r1 will point: what an access may reach is counted from r1 behind its instruction.
+        after = iter([*(s.gpr[1] for s in steps if s.kind == "insn"), moment.state.gpr[1]][1:])
+        reach, bad_r1 = trip.frame, False
+        for step in steps:
             judge.count()
-            at = step.address
-            if (lowest <= at and at + step.size <= trip.frame) or (at == trip.frame + 16 and step.size == 8):
+            if step.kind == "insn":
+                r1, reach = step.gpr[1], min(step.gpr[1], next(after))
+                if not bad_r1 and (r1 & 15 or not trip.thread.base + BASE_WINDOW <= r1 <= trip.frame):
+                    bad_r1 = True
+                    judge.broken(
+                        moment.where,
+                        f"r1 before {judge.hex(step.pc)}",
+                        "16-byte aligned, at A's frame or below it",
+                        judge.hex(r1),
+                        Location("pc", step.pc),
+                        trip.moments.index(moment),
+                    )
                 continue
-            stray(judge, moment, step, "inside the new frames or at 16(A's frame)")
+            at = step.address
+            if not trip.thread.base <= at < trip.thread.top:
+                if step.kind == "store":
+                    stray(judge, moment, step, "inside the new frames or at 16(A's frame)")
+            elif at < reach - RED_ZONE:
+                stray(judge, moment, step, f"no further below r1 than the red zone, {RED_ZONE} bytes")
+            elif step.kind == "store" and not (
+                (lowest <= at and at + step.size <= trip.frame) or (at == trip.frame + 16 and step.size == 8)
+            ):
+                stray(judge, moment, step, "inside the new frames or at 16(A's frame)")
 
 
 @statement("X1", "nip unchanged: B goes on at nip with its registers; LR = r0 = pt_regs.link")

@@ -64,6 +64,8 @@ def l1(judge: Judge) -> None:
         for step, where in handler_stores(judge, moment):
             if where == "frame":
                 stray(judge, moment, step, "none on the normal stack")
+        if after_c(judge, moment):
+            _kept_from_c(judge, moment)
         steps = handler_steps(judge, moment)
         if not steps:
             continue
@@ -92,6 +94,25 @@ def l1(judge: Judge) -> None:
                     Location("pc", before.pc),
                 )
                 break
+
+
+def _kept_from_c(judge: Judge, moment: Moment) -> None:
+    """Check that the handler's second half changed nothing that is not its own of what C left behind."""
+    left = judge.trip.left
+    if left is None:
+        return
+    # Behind a call through a pointer A has reloaded r2 already; r13 may be another cpu's by now.
+    judge.gprs(moment, left, [n for n in range(32) if n not in (0, 2, 11, 12, 13)])
+    # f1-f8 and v2-v9 can hold a result, which L5 judges, as it does the nonvolatile ones.
+    state = moment.state
+    for n in (0, *range(9, 14)):
+        judge.value(moment, f"f{n}", left.fpr[n], state.fpr[n])
+    for n in (0, 1, *range(10, 20)):
+        wanted, seen = int.from_bytes(left.vector(n), "little"), int.from_bytes(state.vector(n), "little")
+        judge.value(moment, f"v{n}", wanted, seen)
+    judge.value(moment, "CR1-CR7", left.cr & 0x0FFFFFFF, moment.state.cr & 0x0FFFFFFF, Location("cr"))
+    judge.value(moment, "XER", left.xer, moment.state.xer)
+    judge.value(moment, "MSR", left.msr, moment.state.msr)
 
 
 @statement("L2", "livepatch frame: r2, return address, marker; raised before filled, lowered after read")

@@ -93,7 +93,7 @@ def stray(judge: Judge, moment: Moment, step: Step, allowed: str) -> None:
     """Note a store that went where it may not."""
     judge.broken(
         moment.where,
-        f"store of {step.size} bytes",
+        f"{step.kind} of {step.size} bytes",
         allowed,
         where_in_stack(judge, step.address),
         Location("pc", step.pc),

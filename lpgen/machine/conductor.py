@@ -193,10 +193,11 @@ class Conductor:
                 current = trip
             else:
                 state = yield from self._body(current, moment, frame, rng)
+                trip.left = state.copy()
                 sibling = current.plan.sibling
                 if gate.kind == "c" and sibling is not None:
                     current = self._sibling(current, sibling, state, rng)
-                    state = current.a
+                    state = current.a.copy()
                     trip.result = current.result
                     if sibling.pointer:
                         frame[24:32] = self.engine.read(trip.frame + 24, 8)

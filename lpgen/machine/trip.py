@@ -62,7 +62,7 @@ class Trip:
     ``relation`` to the trip around it: "" for the outermost, inner (C or B calls), tracer (the tracer calls), interrupt
     (its handler calls), beside (another thread's call), sibling (C ends in it). ``sp`` is livepatch_sp at the call,
     ``base`` the stack's first BASE_WINDOW bytes, ``chain`` the return addresses above A. ``marker`` is what was at
-    -8(livepatch_sp) when C returned.
+    -8(livepatch_sp) when C returned, ``left`` the registers that C (or its sibling) left behind.
     """
 
     plan: Plan
@@ -82,6 +82,7 @@ class Trip:
     graph_return: int = 0
     result: bytes = b""
     marker: int | None = None
+    left: State | None = None
     moments: list[Moment] = field(default_factory=list)
     inner: list[Trip] = field(default_factory=list)
     end: Stop | None = None

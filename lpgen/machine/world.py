@@ -380,7 +380,8 @@ class World:
             self._constant.append((address, content))
 
     def _place_thread(self, number: int) -> Thread:
-        base = STACKS + number * STACK_SPACING
+        # Not all alike in the address bits above the stack's own: clearing too many of them is to be seen.
+        base = STACKS + number * STACK_SPACING + number % 4 * self.stack_bytes
         self.engine.map(base, self.stack_bytes)
         info = base + self.offsets["TI_livepatch_sp"]
         # Contract section 5: the magic is the first doubleword behind thread_info, livepatch_sp starts one later.
