@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
@@ -23,20 +23,28 @@ from lpgen.commands.options import (
 )
 from lpgen.errors import LpgenError
 from lpgen.report.files import write_out
-from lpgen.source.emit import FILE_NAME, emit_source
+
+if TYPE_CHECKING:
+    from lpgen.contract.suite import Item
+
+# So many callers take a few seconds.
+_ENOUGH_TO_WAIT = 3000
 
 EPILOG = """\b
 Examples:
   lpgen verify                                   what `lpgen emit` writes, about 600 callers
-  lpgen verify --callers 20000 --seed 7
-  lpgen verify --templates mine/                 with templates of your own
+  lpgen verify --callers 100000 --interrupts
+  lpgen verify my_entry.S                        assembly of your own; - is standard input
+  lpgen verify --templates mine/                 templates of your own
   lpgen verify --only 97                         one caller again, every instruction watched
+  lpgen verify --plan 'long f(long*9) seed=3 nip=patch'
 \b
 Exit codes: 0 every statement holds, 1 one is broken or was not exercised, 2 usage or input.
 """
 
 
 @click.command(epilog=EPILOG, context_settings=CONTEXT)
+@click.argument("file", metavar="[FILE|-]", required=False)
 @click.option(
     "--callers",
     type=Count(1),
@@ -44,15 +52,30 @@ Exit codes: 0 every statement holds, 1 one is broken or was not exercised, 2 usa
     help="How many callers to send.  [default: about 600, as many as exercise every statement]",
 )
 @click.option("--seed", type=Count(0), metavar="N", default=0, show_default=True, help="Which random callers.")
+@click.option("--interrupts", is_flag=True, help="Besides, interrupt at every instruction, in every mode.")
+@click.option("--jobs", type=Count(1), metavar="N", help="How many processes.  [default: every core, where it pays]")
 @click.option("--only", type=Count(0), metavar="N", help="Send only caller N, watched at every instruction.")
+@click.option(
+    "--at", metavar="N:MODE", help="Interrupt --only's caller before its Nth instruction: frame, calls, switch."
+)
+@click.option("--plan", metavar="TEXT", help="Send only this caller: a plan as a failure's last line has it.")
+@click.option("--no-shrink", is_flag=True, help="Show the first failing caller, not the smallest.")
+@click.option("--kinds", is_flag=True, help="Show how many callers of each kind exercised each statement.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON.")
 @kernel_options
 @style_option
 @templates_option
 def command(
+    file: str | None,
     callers: int | None,
     seed: int,
+    interrupts: bool,
+    jobs: int | None,
     only: int | None,
+    at: str | None,
+    plan: str | None,
+    no_shrink: bool,
+    kinds: bool,
     as_json: bool,
     version: str,
     config: tuple[str, ...],
@@ -60,66 +83,90 @@ def command(
     style: str,
     templates: str | None,
 ) -> int:
-    """Run the trampolines under synthetic callers and judge every contract statement.
+    """Run trampolines under synthetic callers and judge every contract statement.
 
-    What runs is assembled from the very text that `lpgen emit` writes with the same options.
+    What runs is FILE, assembled with the asm-offsets.h and options of the kernel, or else the very text that `lpgen
+    emit` writes with the same options.
     """
-    if only is not None and callers is not None:
-        raise LpgenError("--only and --callers exclude each other", hint="leave one out")
+    many = {"--callers": callers is not None, "--interrupts": interrupts}
+    _one_of({"--only": only is not None, **many, "--plan": plan is not None}, together=tuple(many))
+    if at is not None and only is None:
+        raise LpgenError("--at interrupts the caller of --only", hint="add --only N")
+    _one_of({"FILE": file is not None, "--templates": templates is not None})
+    if file is not None and style != "kernel":
+        raise LpgenError("--style is for what lpgen emits", hint="leave it out: a FILE of either style will do")
     kernel = chosen_kernel(version, config, offsets)
     directory = templates_dir(templates)
-    rendered = emit_source(kernel, style=style, templates_dir=directory)
     with _stoppable() as check_stop:
-        from lpgen.assembly.kernel_text import assemble_source
-        from lpgen.contract.suite import Suite, default_callers
+        from lpgen import api
+        from lpgen.contract.suite import Suite
+        from lpgen.report.result import Result
 
-        unit = assemble_source(kernel, rendered, name=FILE_NAME, isolated=directory is not None)
-        suite = Suite(kernel, unit, seed=seed)
-        if only is not None:
-            verdict = suite.run([only], watch_all=True, full=False)
+        source, text = (None, _standard_input()) if file == "-" else (file, None)
+        unit = api.trampolines(kernel, style=style, templates=directory, source=source, text=text)
+        if only is not None or plan is not None:
+            one = _item(only, at) if plan is None else api.plan_case(kernel, plan)
+            verdict = Suite(kernel, unit, seed=seed).run([one], watch_all=True, full=False)
         else:
-            enough = default_callers(kernel)
-            count = callers or enough
-            with _progress(count, as_json) as advance:
+            with _progress(as_json) as (started, advance):
 
-                def tick() -> None:
+                def tick(done: int) -> None:
                     check_stop()
-                    advance()
+                    advance(done)
 
-                verdict = suite.run(range(count), full=count >= enough, tick=tick)
-    again = _again(seed, version, config, offsets, style, templates)
+                def begin(count: int) -> Callable[[int], None]:
+                    started(count)
+                    return tick
+
+                verdict = api.judge(
+                    kernel,
+                    unit,
+                    seed=seed,
+                    callers=callers,
+                    interrupts=interrupts,
+                    jobs=jobs,
+                    shrink=not no_shrink,
+                    started=begin,
+                    check=check_stop,
+                )
+    chosen = {name: value == "y" for name, _, value in (setting.partition("=") for setting in config)}
+    again = api.command_line(version, chosen, offsets, style, templates, file, seed)
+    result = Result.of(verdict, unit, again, every_boundary=interrupts)
     if as_json:
         from lpgen.report.json_verdict import verdict_json
 
-        write_out("-", json.dumps(verdict_json(verdict, again), indent=2) + "\n")
+        write_out("-", json.dumps(verdict_json(result), indent=2) + "\n")
     else:
         from lpgen.report.terminal import print_verdict
 
-        print_verdict(verdict, again)
-    return 0 if verdict.holds else 1
+        print_verdict(result, kinds=kinds)
+    return 0 if result.holds else 1
 
 
-def _again(
-    seed: int,
-    version: str,
-    config: tuple[str, ...],
-    offsets: str | None,
-    style: str,
-    templates: str | None,
-) -> str:
-    """Return the command line that makes the same calls, short of --only."""
-    words = ["lpgen", "verify", "--kernel", version]
-    for setting in config:
-        words += ["--config", setting]
-    if offsets is not None:
-        words += ["--offsets", offsets]
-    if style != "kernel":
-        words += ["--style", style]
-    if templates is not None:
-        words += ["--templates", templates]
-    if seed:
-        words += ["--seed", str(seed)]
-    return shlex.join(words)
+def _one_of(given: dict[str, bool], together: tuple[str, ...] = ()) -> None:
+    names = [name for name, is_given in given.items() if is_given]
+    if len(names) > 1 and not set(names) <= set(together):
+        raise LpgenError(f"{' and '.join(names)} exclude each other", hint="leave one out")
+
+
+def _standard_input() -> str:
+    from lpgen.api import SIZE_LIMIT, STDIN, checked_text
+
+    return checked_text(sys.stdin.buffer.read(SIZE_LIMIT + 1), STDIN)
+
+
+def _item(number: int | None, at: str | None) -> Item:
+    """Return the piece of work that --only and --at name."""
+    from lpgen.contract.suite import Item
+    from lpgen.machine.plan import INTERRUPT_MODES
+
+    assert number is not None
+    if at is None:
+        return Item(number)
+    boundary, _, mode = at.partition(":")
+    if not (boundary.isascii() and boundary.isdecimal() and int(boundary[:9]) > 0 and mode in INTERRUPT_MODES):
+        raise LpgenError(f"--at {at!r}: not a boundary", hint=f"write N:MODE, MODE one of {', '.join(INTERRUPT_MODES)}")
+    return Item(number, int(boundary[:9]), mode)
 
 
 @contextmanager
@@ -151,22 +198,43 @@ def _stoppable() -> Iterator[Callable[[], None]]:
 
 
 @contextmanager
-def _progress(count: int, quiet: bool) -> Iterator[Callable[[], None]]:
-    """Show a progress bar on a terminal when there is enough to wait for."""
-    if quiet or count < 3000 or not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+def _progress(quiet: bool) -> Iterator[tuple[Callable[[int], None], Callable[[int], None]]]:
+    """Yield what is told how much there is to do, and what is told how much more is done.
 
-    bar = Progress(
-        "callers",
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
-    with bar:
-        task = bar.add_task("callers", total=count)
-        yield lambda: bar.advance(task)
+    They show a progress bar on a terminal when there is enough to wait for; it comes with the first piece that is done,
+    so that processes are started before its thread.
+    """
+    total = 0
+    bar = None
+    task = None
+
+    def started(count: int) -> None:
+        nonlocal total
+        total = count
+
+    def advance(done: int) -> None:
+        nonlocal bar, task
+        if quiet or total < _ENOUGH_TO_WAIT or not sys.stderr.isatty():
+            return
+        if bar is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+            bar = Progress(
+                "callers",
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            task = bar.add_task("callers", total=total)
+            bar.start()
+        if task is not None:
+            bar.advance(task, done)
+
+    try:
+        yield started, advance
+    finally:
+        if bar is not None:
+            bar.stop()

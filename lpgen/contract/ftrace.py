@@ -18,7 +18,7 @@ from lpgen.contract.observe import (
 )
 from lpgen.contract.register import statement
 from lpgen.contract.route import check_route
-from lpgen.machine.world import BASE_WINDOW, FTRACE_OPS, KERNEL_TOC
+from lpgen.machine.world import BASE_WINDOW, FTRACE_OPS, KERNEL_TOC, RED_ZONE
 
 EDITED = (*range(3, 11), *range(14, 32))
 
@@ -34,6 +34,7 @@ def t1(judge: Judge) -> None:
     check_route(judge, "tracer")
     for moment in trip.at("tracer"):
         gpr = moment.state.gpr
+        judge.value(moment, "MSR", trip.entry.msr, moment.state.msr)
         judge.value(moment, "r3 (ip)", trip.b.site, gpr[3], Location("gpr", 3))
         judge.value(moment, "r4 (parent_ip)", trip.entry.gpr[0], gpr[4], Location("gpr", 4))
         judge.value(moment, "r5 (ops)", FTRACE_OPS, gpr[5], Location("gpr", 5))
@@ -156,12 +157,7 @@ def t5(judge: Judge) -> None:
     interrupted(judge, in_handler=False)
     for address, before, after in trip.constants:
         judge.broken("end", f"kernel data at {address:#x}", judge.hex(before), judge.hex(after))
-    judge.count()
     _at_every_instruction(judge)
-
-
-# Bytes below r1 that an interrupt leaves alone (contract section 2).
-RED_ZONE = 288
 
 
 def _at_every_instruction(judge: Judge) -> None:
@@ -179,6 +175,9 @@ def _at_every_instruction(judge: Judge) -> None:
         for step in steps:
             judge.count()
             if step.kind == "insn":
+                if step.pc in judge.world.privileged:
+                    what, n = f"write of {judge.world.privileged[step.pc]}", trip.moments.index(moment)
+                    judge.broken(moment.where, what, "none", "one", Location("pc", step.pc), n)
                 r1, reach = step.gpr[1], min(step.gpr[1], next(after))
                 if not bad_r1 and (r1 & 15 or not trip.thread.base + BASE_WINDOW <= r1 <= trip.frame):
                     bad_r1 = True
@@ -241,6 +240,7 @@ def s8(judge: Judge) -> None:
     check_route(judge, "graph")
     for moment in trip.at("graph"):
         gpr = moment.state.gpr
+        judge.value(moment, "MSR", trip.entry.msr, moment.state.msr)
         judge.value(moment, "r3 (return address into A)", trip.link_after, gpr[3], Location("gpr", 3))
         judge.value(moment, "r4 (ip)", trip.b.site, gpr[4], Location("gpr", 4))
         judge.true(moment, "r1", not gpr[1] & 15, "16-byte aligned", gpr[1], Location("gpr", 1))

@@ -48,6 +48,7 @@ WHERE = {
     "kretprobe": "at the kretprobe trampoline",
     "graph_return": "at return_to_handler",
     "back": "back in A",
+    "trap": "at the trap",
     "end": "on the way",
 }
 

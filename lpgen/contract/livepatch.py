@@ -14,6 +14,7 @@ from lpgen.contract.observe import (
     handler_end,
     handler_moments,
     handler_steps,
+    handler_steps_all,
     handler_stores,
     interrupted,
     livepatch_sp,
@@ -21,6 +22,7 @@ from lpgen.contract.observe import (
     registers_on,
     report_base,
     stray,
+    top_of_livepatch_stack,
     where_in_stack,
 )
 from lpgen.contract.register import statement
@@ -66,6 +68,10 @@ def l1(judge: Judge) -> None:
                 stray(judge, moment, step, "none on the normal stack")
         if after_c(judge, moment):
             _kept_from_c(judge, moment)
+        for step in handler_steps(judge, moment):
+            if step.pc in judge.world.privileged:
+                what, n = f"write of {judge.world.privileged[step.pc]}", trip.moments.index(moment)
+                judge.broken(moment.where, what, "none", "one", Location("pc", step.pc), n)
         steps = handler_steps(judge, moment)
         if not steps:
             continue
@@ -137,42 +143,33 @@ def l2(judge: Judge) -> None:
         report_base(judge, moment, range(0, skip, 8))
         report_base(judge, moment, range(skip + 8, live & ~7, 8))
     for moment in handler_moments(judge):
-        order(judge, moment)
+        _order(judge, moment)
         for step, where in handler_stores(judge, moment):
             judge.count()
             if where == "other":
                 stray(judge, moment, step, "livepatch_sp or the 24 bytes of the livepatch frame")
 
 
-def order(judge: Judge, moment: Moment) -> None:
-    """Check the order of accesses: livepatch_sp is stored first on the way in, last on the way out."""
+def _order(judge: Judge, moment: Moment) -> None:
+    """Check that at no instruction anything live is above livepatch_sp: raised before filled, lowered after read."""
     trip = judge.trip
-    window = range(trip.sp, trip.sp + LIVEPATCH_FRAME)
     back = after_c(judge, moment)
-    moved = False
-    for step in moment.steps:
+    top = top_of_livepatch_stack(judge, moment)
+    area = range(trip.sp, trip.sp + 3 * LIVEPATCH_FRAME)
+    for step in handler_steps_all(judge, moment):
         if step.kind == "insn":
             continue
         if step.address == trip.thread.sp_address and step.kind == "store":
-            # A sibling's frame above this one comes and goes with stores of its own.
-            moved = step.value == (trip.sp if back else trip.sp + LIVEPATCH_FRAME)
-        elif step.address in window:
+            top = step.value
+        elif step.address in area:
             judge.count()
-            if back and moved:
+            # On the way in, what a load finds up there is nobody's and does no harm.
+            if step.address >= top and (back or step.kind == "store"):
                 judge.broken(
                     moment.where,
-                    f"{step.kind} at {step.address - trip.sp - LIVEPATCH_FRAME}(livepatch frame's top)",
-                    "read back before livepatch_sp is lowered",
-                    "after it was lowered",
-                    Location("pc", step.pc),
-                    trip.moments.index(moment),
-                )
-            if not back and not moved:
-                judge.broken(
-                    moment.where,
-                    f"{step.kind} at {step.address - trip.sp - LIVEPATCH_FRAME}(livepatch frame's top)",
-                    "filled after livepatch_sp is raised",
-                    "before it was raised",
+                    f"{step.kind} at {step.address - top:+}(livepatch_sp)",
+                    "read back before livepatch_sp is lowered" if back else "filled after livepatch_sp is raised",
+                    "after it was lowered" if back else "before it was raised",
                     Location("pc", step.pc),
                     trip.moments.index(moment),
                 )
@@ -207,35 +204,39 @@ def l4(judge: Judge) -> None:
         check_route(judge, "trap")
         if not nested(judge):
             check_route(judge, "return")
-        destroyed = trip.marker is not None and trip.marker != STACK_END_MAGIC
-        if destroyed and trip.end is not None and trip.end.kind == "trap":
-            judge.count()
-            if trip.end.pc not in judge.world.bug_addresses():
-                judge.broken(
-                    "end",
-                    "__bug_table",
-                    f"an entry for the trap at {judge.hex(trip.end.pc)}",
-                    "none",
-                    Location("pc", trip.end.pc),
-                )
-            sp = livepatch_sp(judge, trip.final_base)
-            # A sibling that is patched too has its frame above C's, and returns first.
-            sibling = trip.plan.sibling is not None and trip.plan.sibling.patched
-            if sp != trip.sp + LIVEPATCH_FRAME and not (sibling and sp == trip.sp + 2 * LIVEPATCH_FRAME):
-                judge.broken(
-                    "end",
-                    "livepatch_sp at the trap",
-                    judge.hex(trip.sp + LIVEPATCH_FRAME) + ", nothing popped",
-                    judge.hex(sp),
-                    Location("memory", trip.thread.sp_address),
-                )
+        for moment in trip.at("trap"):
+            _trapped(judge, moment)
     for moment in trip.moments:
-        if after_c(judge, moment):
+        if after_c(judge, moment) and moment.where != "trap":
             if moment.where != "back" or not trip.plan.pointer:
                 judge.value(moment, "r2", trip.entry.gpr[2], moment.state.gpr[2], Location("gpr", 2))
             if not nested(judge):
                 sp = livepatch_sp(judge, moment.base)
                 judge.value(moment, "livepatch_sp", trip.sp, sp, Location("memory", trip.thread.sp_address))
+
+
+def _trapped(judge: Judge, moment: Moment) -> None:
+    """Check a trap on the way back: a BUG, not a warning that the kernel goes on after, with nothing popped yet."""
+    trip = judge.trip
+    pc = moment.state.pc
+    flags = judge.world.bug_entries().get(pc)
+    judge.count()
+    n = trip.moments.index(moment)
+    if flags is None:
+        judge.broken("trap", "__bug_table", f"an entry for the trap at {judge.hex(pc)}", "none", Location("pc", pc), n)
+    elif flags & 1:
+        wanted = "flags without BUGFLAG_WARNING (1): the kernel goes on behind a warning"
+        judge.broken("trap", "__bug_table", wanted, f"{flags:#x}", Location("pc", pc), n)
+    # With a patched sibling it is the sibling's frame that may be found destroyed, on top of C's.
+    sibling = trip.plan.sibling is not None and trip.plan.sibling.patched
+    lowered = [s for s in moment.steps if s.kind == "store" and s.address == trip.thread.sp_address]
+    wanted_sp = trip.sp + LIVEPATCH_FRAME
+    sp = livepatch_sp(judge, moment.base)
+    if sp != wanted_sp and not (sibling and sp == wanted_sp + LIVEPATCH_FRAME):
+        where = Location("memory", trip.thread.sp_address)
+        judge.broken("trap", "livepatch_sp", f"{judge.hex(wanted_sp)}, nothing popped", judge.hex(sp), where, n)
+    elif lowered and not sibling:
+        judge.broken("trap", "livepatch_sp", "not stored before the trap", "stored", Location("pc", lowered[0].pc), n)
 
 
 @statement("L5", "A sees its registers, its TOC, its frame and C's results")
@@ -245,6 +246,12 @@ def l5(judge: Judge) -> None:
     if not trip.plan.patched:
         return
     kept = [n for n in (1, *range(13, 32)) if n not in trip.edits]
+    for moment in handler_moments(judge):
+        for step, where in handler_stores(judge, moment):
+            if where == "a":
+                stray(judge, moment, step, "none in A's frame or above it")
+    for moment in trip.at("trap"):
+        judge.frame(moment)
     for moment in trip.at("back"):
         state = moment.state
         judge.gprs(moment, trip.a, kept)

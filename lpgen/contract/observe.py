@@ -59,7 +59,7 @@ def arguments(judge: Judge, moment: Moment) -> None:
 
 def after_c(judge: Judge, moment: Moment) -> bool:
     """True if the way to ``moment`` started with C's return."""
-    index = judge.trip.moments.index(moment)
+    index = judge.trip.moments.index(moment)  # by identity: a Moment has no other equality
     return index > 0 and judge.trip.moments[index - 1].where == "c"
 
 
@@ -123,20 +123,46 @@ def handler_moments(judge: Judge) -> list[Moment]:
     return [m for m in judge.trip.moments if m.where == "c" or after_c(judge, m)]
 
 
-def handler_stores(judge: Judge, moment: Moment) -> list[tuple[Step, str]]:
-    """The handler's stores on the way to ``moment``, each with where it goes: allowed, frame, thread N or other."""
+def handler_steps_all(judge: Judge, moment: Moment) -> list[Step]:
+    """Return the handler's steps on the way to ``moment``, accesses included."""
+    return moment.steps if after_c(judge, moment) else moment.steps[len(before_handler(judge, moment)) :]
+
+
+def top_of_livepatch_stack(judge: Judge, moment: Moment) -> int:
+    """Return livepatch_sp at the beginning of the handler's way to ``moment``."""
     trip = judge.trip
-    steps = moment.steps if after_c(judge, moment) else moment.steps[len(before_handler(judge, moment)) :]
-    sp, live = trip.thread.sp_address, (trip.sp, trip.sp + LIVEPATCH_FRAME)
+    if not after_c(judge, moment):
+        return trip.sp
+    # A patched sibling has its frame above C's.
+    sibling = trip.plan.sibling is not None and trip.plan.sibling.patched
+    return trip.sp + LIVEPATCH_FRAME * (2 if sibling else 1)
+
+
+def handler_stores(judge: Judge, moment: Moment) -> list[tuple[Step, str]]:
+    """The handler's stores on the way to ``moment``, each with where it goes.
+
+    That is: allowed (livepatch_sp, the topmost livepatch frame, the red zone), frame (the stack below that), a (A's
+    frame and above), thread N (another stack) or other.
+    """
+    trip = judge.trip
+    sp = trip.thread.sp_address
+    top = top_of_livepatch_stack(judge, moment)
     found = []
-    for step in steps:
+    for step in handler_steps_all(judge, moment):
         if step.kind != "store":
             continue
         first, end = step.address, step.address + step.size
-        if (first == sp and step.size == 8) or (live[0] <= first and end <= live[1]):
+        if first == sp and step.size == 8:
+            top = step.value
+            found.append((step, "allowed"))
+        elif (
+            top - LIVEPATCH_FRAME <= first and end <= top + LIVEPATCH_FRAME
+        ) or trip.frame - 288 <= first < trip.frame:
             found.append((step, "allowed"))
         elif trip.thread.base + BASE_WINDOW <= first < trip.frame:
             found.append((step, "frame"))
+        elif trip.frame <= first < trip.thread.top:
+            found.append((step, "a"))
         else:
             other = next((t for t in judge.world.threads if t.base <= first < t.top and t is not trip.thread), None)
             found.append((step, "other" if other is None else f"thread {other.number}"))

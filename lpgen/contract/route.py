@@ -46,15 +46,13 @@ def expected_route(world: World, trip: Trip) -> list[tuple[str, str]]:
 def check_route(judge: Judge, leg: str) -> None:
     """Check the part of the way that belongs to ``leg``; the first wrong turn is reported by its own leg only."""
     trip, world = judge.trip, judge.world
-    judge.count()
+    if any(owner == leg for _, owner in expected_route(world, trip)):
+        judge.count()
     seen = [moment.where for moment in trip.moments]
     for n, (gate, owner) in enumerate(expected_route(world, trip)):
         if trip.cut_short and n >= len(seen):
             return
-        if gate == "trap":
-            right = n >= len(seen) and trip.end is not None and trip.end.kind == "trap"
-        else:
-            right = n < len(seen) and seen[n] == gate and _right_one(trip, n)
+        right = n < len(seen) and seen[n] == gate and _right_one(trip, n)
         if right:
             continue
         if owner == leg:

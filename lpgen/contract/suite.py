@@ -130,10 +130,9 @@ class Suite:
         verdict = self.empty_verdict(full=full)
         fixed = special_cases(self.kernel)
         for item in items:
-            work = Item(item) if isinstance(item, int) else item
-            one = self.case(work)
+            one = item if isinstance(item, Case) else self.case(Item(item) if isinstance(item, int) else item)
             plan = one.plan
-            sample = work.number < fixed and work.number % SPECIAL_SHAPES < WATCHED_SHAPES
+            sample = one.number < fixed and one.number % SPECIAL_SHAPES < WATCHED_SHAPES
             watch = watch_all or plan.interrupt is not None or (sample and plan.depth() <= WATCHED_DEPTH)
             self._judge(verdict, one, self.conductor(watch=watch), watch=watch)
             if verdict.callers % RUNS_BETWEEN_FLUSHES == 0:

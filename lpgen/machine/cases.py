@@ -79,6 +79,7 @@ def _special(livepatch: bool, graph: bool) -> tuple[Way, ...]:
         ("module", {"home_b": 1, "form": 1}),
         ("inner", {"inner": [far]}),
         ("recursion", {"recursion": [{}]}),
+        ("wander", {"wander": True}),
         ("hardirq", {"thread": HARDIRQ}),
     ]
     for mode in (FRAME, SWITCH):
@@ -88,6 +89,7 @@ def _special(livepatch: bool, graph: bool) -> tuple[Way, ...]:
             ("graph", {"graph": True}),
             ("graph-link", {"graph": True, "link": True}),
             ("graph-edit", {"graph": True, "edit": True}),
+            ("graph-wander", {"graph": True, "wander": True}),
             ("graph-off", {"graph": True, "tracing": False}),
             ("graph-interrupt", {"graph": True, "interrupt": (FRAME, {})}),
         ]
@@ -112,6 +114,7 @@ def _patched_ways(far: dict[str, Any]) -> list[Way]:
         ("marker", {"marker": 1}),
         ("spill", {"spill": True}),
         ("sleep", {"sleep": True}),
+        ("wander", {"wander": True}),
         ("recursion", {"recursion": [{**PATCHED}]}),
         ("sibling", {"sibling": {"form": 1}}),
         ("sibling-patched", {"home_b": 1, "sibling": {**PATCHED, "home_c": 0}}),
@@ -267,6 +270,7 @@ def random_plan(rng: Random, shape: CallShape, *, livepatch: bool, graph: bool, 
         twin=patched and rng.random() < 0.05,
         spill=patched and can_spill(shape) and rng.random() < 0.3,
         sleep=patched and rng.random() < 0.1,
+        wander=rng.random() < 0.05,
         **fields,
     )
 

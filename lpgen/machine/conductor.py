@@ -16,11 +16,10 @@ from lpgen.machine.engine import Step, Stop
 from lpgen.machine.plan import CALLS, FRAME, PATCH, SAME, Interrupt, Plan, as_variadic
 from lpgen.machine.state import State
 from lpgen.machine.trip import Interruption, Moment, Trip
-from lpgen.machine.world import BASE_WINDOW, LIVEPATCH_FRAME, PACAS, CallSite, Gate, Thread, World
+from lpgen.machine.world import BASE_WINDOW, LIVEPATCH_FRAME, PACAS, RED_ZONE, CallSite, Gate, Thread, World
 
 MAX_EVENTS = 24
-# Kernel red zone below r1, which an interrupt leaves alone (contract section 2), and what its handler uses below.
-RED_ZONE = 288
+# What an interrupt's handler uses below its frame.
 HANDLER_BYTES = 512
 
 Call = Generator[State, Stop, Trip]
@@ -131,9 +130,8 @@ class Conductor:
                 self._extra.append(self._run_to_end(self.call(plan, on, outer, "interrupt")))
             else:
                 self._run_a_while(self.call(plan, on, on.top - 0x100, "beside"), rng)
-                self._paca[thread.number] = PACAS[1 - PACAS.index(self._paca[thread.number])]
                 state = stop.state.copy()
-                state.gpr[13] = self._paca[thread.number]
+                self._to_another_cpu(thread, state)
         self._steps[:] = steps
         return state
 
@@ -173,7 +171,10 @@ class Conductor:
                 reached = current is trip or bool(current.at("c") or current.at("body"))
                 for one in (trip,) if reached else (trip, current):
                     one.end, one.last_steps = stop, steps
-                    one.final_base = self.engine.read(thread.base, BASE_WINDOW)
+                if stop.kind == "trap":
+                    moment = self._moment(trip, Gate("trap"), stop.state, frame)
+                    moment.steps = steps
+                    trip.moments.append(moment)
                 return trip
             gate = self.world.gate(stop.gate)
             if gate.kind in ("back", "kretprobe"):
@@ -182,6 +183,9 @@ class Conductor:
             moment.steps = steps
             current.moments.append(moment)
             if gate.kind == "back":
+                return trip
+            if gate.kind in ("own", "wild"):
+                trip.end = Stop("fault", 0, stop.state, what="a jump into the harness")
                 return trip
             if gate.kind == "tracer":
                 state = yield from self._tracer(current, moment, rng)
@@ -289,8 +293,14 @@ class Conductor:
                     self.engine.write_u64(regs + 8 * number, value)
         # The kernel is compiled without FP and vector registers: the tracer changes none.
         clobber(state, rng, floats=False)
+        if plan.wander:
+            self._to_another_cpu(trip.thread, state)
         state.pc = state.lr
         return state
+
+    def _to_another_cpu(self, thread: Thread, state: State) -> None:
+        self._paca[thread.number] = PACAS[1 - PACAS.index(self._paca[thread.number])]
+        state.gpr[13] = self._paca[thread.number]
 
     def _graph(self, trip: Trip, moment: Moment, rng: Random) -> State:
         state = moment.state.copy()
@@ -298,6 +308,8 @@ class Conductor:
         clobber(state, rng, floats=False)
         trip.graph_return = self.world.graph_return if trip.plan.seed & 2 else moment.state.gpr[3]
         state.gpr[3] = trip.graph_return
+        if trip.plan.wander:
+            self._to_another_cpu(trip.thread, state)
         state.pc = state.lr
         return state
 
@@ -380,8 +392,7 @@ class Conductor:
         plan, thread = trip.plan, trip.thread
         state.gpr[2] = trip.c.toc if plan.seed & 4 else rng.getrandbits(64)
         if plan.sleep:
-            self._paca[thread.number] = PACAS[1 - PACAS.index(self._paca[thread.number])]
-            state.gpr[13] = self._paca[thread.number]
+            self._to_another_cpu(thread, state)
         if plan.marker:
             destroy_marker(self.engine, thread, plan.marker, rng)
         top = self.engine.read_u64(thread.sp_address)
@@ -407,7 +418,8 @@ class Conductor:
         state.pc = b.lep
         if plan.pointer:
             # A module's stub saves the caller's TOC in the frame that r1 points to: A's.
-            self.engine.write_u64(state.gpr[1] + 24, trip.c.toc)
+            if trip.thread.base <= state.gpr[1] <= trip.thread.top - 32:
+                self.engine.write_u64(state.gpr[1] + 24, trip.c.toc)
             state.gpr[12] = state.ctr = state.pc = b.gep
         site = CallSite(trip.c.home, 0, state.lr, trip.c.toc)
         inside = self._trip(plan, trip.thread, site, state, "sibling")
@@ -415,8 +427,10 @@ class Conductor:
         return inside
 
     def _inner(self, trip: Trip, plans: tuple[Plan, ...], state: State, relation: str) -> Generator[State, Stop, None]:
-        """Make calls from the frame of the function that acts now."""
+        """Make calls from the frame of the function that acts now, unless its r1 is none."""
         for plan in plans:
+            if not trip.thread.base + BASE_WINDOW <= state.gpr[1] <= trip.thread.top - 32:
+                return
             self._patch(plan)
             trip.inner.append((yield from self.call(plan, trip.thread, state.gpr[1], relation)))
             if trip.inner[-1].end is not None:

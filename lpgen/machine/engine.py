@@ -39,7 +39,9 @@ MSR_SF, MSR_VEC, MSR_VSX, MSR_EE, MSR_FP, MSR_ME, MSR_RI, MSR_LE = (
     2,
     1,
 )
-KERNEL_MSR = MSR_SF | MSR_VEC | MSR_VSX | MSR_EE | MSR_FP | MSR_ME | MSR_RI | MSR_LE
+# The kernel runs with FP and vectors off, so an instruction that uses them is a fault; the monitor needs them on.
+KERNEL_MSR = MSR_SF | MSR_EE | MSR_ME | MSR_RI | MSR_LE
+MONITOR_MSR = KERNEL_MSR | MSR_VEC | MSR_VSX | MSR_FP
 
 PROGRAM_CHECK = 6
 _INTERRUPTS = {
@@ -59,7 +61,6 @@ _ACCESSES = {
     24: "fetch from non-executable",
 }
 
-GATE_BYTES = 12
 PAGE = 0x10000
 # More basic blocks than any way through the code under test has: a run that gets here does not end.
 MAX_BLOCKS = 4000
@@ -71,7 +72,7 @@ class Stop:
 
     ``kind``: ``gate`` (``gate`` is its number), ``boundary`` (before the instruction at ``pc``), ``trap`` (a trap
     instruction at ``pc``), ``fault`` (``what`` happened at ``pc`` to ``address``), ``runaway``. ``state`` holds all
-    registers for gate and boundary, else those that Unicorn has ids for.
+    registers.
     """
 
     kind: str
@@ -172,7 +173,7 @@ class Engine:
         """Build a processor whose monitor (code and register block, 2 pages of 64 KiB) lies at ``monitor``."""
         self.uc = unicorn.Uc(unicorn.UC_ARCH_PPC, unicorn.UC_MODE_PPC64 | unicorn.UC_MODE_BIG_ENDIAN)
         self.uc.ctl_set_tlb_mode(unicorn.UC_TLB_VIRTUAL)
-        self.uc.reg_write(ppc.UC_PPC_REG_MSR, KERNEL_MSR)
+        self.uc.reg_write(ppc.UC_PPC_REG_MSR, MONITOR_MSR)
         self._regions: dict[int, tuple[int, memoryview]] = {}
         self._monitor = monitor
         self._block = monitor + PAGE
@@ -192,6 +193,7 @@ class Engine:
         self.uc.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._on_invalid)
         self.uc.hook_add(unicorn.UC_HOOK_BLOCK, self._on_block)
         self._watch_hooks: list[Any] = []
+        self._watched: tuple[tuple[int, int], ...] = ()
         self._registers_now = _Batch(
             self.uc,
             [ppc.UC_PPC_REG_0 + n for n in range(32)] + [ppc.UC_PPC_REG_LR, ppc.UC_PPC_REG_CTR, ppc.UC_PPC_REG_CR],
@@ -268,6 +270,8 @@ class Engine:
             code += [_spr(_MFSPR, 3, spr), _d_form(_STD, 3, 30, offset)]
         code += [_x_form(3, 0, 0, 19), _d_form(_STD, 3, 30, block.CR)]
         code += [_x_form(3, 0, 0, 83), _d_form(_STD, 3, 30, block.MSR)]
+        # oris, ori: VEC, VSX, FP on; mtmsrd
+        code += [_d_form(25, 3, 3, (MSR_VEC | MSR_VSX) >> 16), _d_form(24, 3, 3, MSR_FP), _x_form(3, 0, 0, 178)]
         code += [_d_form(_STFD, n, 30, block.FPR + 8 * n) for n in range(32)]
         for n in range(32):
             code += [_d_form(14, 3, 0, block.VR + 16 * n), _x_form(n, 30, 3, _STVX)]
@@ -291,6 +295,8 @@ class Engine:
         self._why = None
         self._blocks = 0
         self.write(self._block, state.pack())
+        # Whatever the guest did to MSR before, the monitor starts with its own.
+        self.uc.reg_write(ppc.UC_PPC_REG_MSR, MONITOR_MSR)
         try:
             self.uc.emu_start(self._resume_code, self._exit)
         except unicorn.UcError as error:
@@ -302,22 +308,19 @@ class Engine:
             stored.pc = 0
             return Stop("gate", 0, stored, gate)
         kind, pc, address = self._why
-        if kind == "boundary":
-            self._why = None
-            self.uc.emu_start(self._own_gate, self._exit)
-            stored, _ = State.unpack(self.read(self._block, BLOCK_BYTES))
-            stored.pc = pc
-            return Stop("boundary", pc, stored)
         kind, _, what = kind.partition(":")
-        return Stop(kind, pc, self._registers(state, pc), what=what, address=address)
+        return Stop(kind, pc, self._store(pc), what=what, address=address)
 
-    def _registers(self, before: State, pc: int) -> State:
-        """Return what Unicorn's register ids give; FPRs, VRs and XER are left as they were on the way in."""
-        values = self._registers_now.read()
-        now = before.copy()
-        now.gpr = list(values[:32])
-        now.lr, now.ctr, now.cr, now.pc = values[32], values[33], values[34], pc
-        return now
+    def _store(self, pc: int) -> State:
+        """Return all registers of a guest that was stopped at ``pc``."""
+        msr = self.uc.reg_read(ppc.UC_PPC_REG_MSR)
+        self.uc.reg_write(ppc.UC_PPC_REG_MSR, MONITOR_MSR)
+        why, self._why = self._why, None
+        self.uc.emu_start(self._own_gate, self._exit)
+        self._why = why
+        stored, _ = State.unpack(self.read(self._block, BLOCK_BYTES))
+        stored.pc, stored.msr = pc, msr
+        return stored
 
     def _stop(self, kind: str, pc: int, address: int = 0) -> None:
         if self._why is None:

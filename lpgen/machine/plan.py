@@ -51,7 +51,7 @@ class Plan:
     ``tracing`` off: ftrace_call is not patched. ``graph``: the graph hook is patched in.
     ``marker``: how C destroys the livepatch stack's marker, 1 to MARKERS; 0 not at all.
     ``spill``: C is variadic, unlike B, and finds all but the first argument through va_arg.
-    ``sleep``: C comes back on another cpu, with another paca.
+    ``sleep``: C comes back on another cpu, with another paca; ``wander``: the tracer does, and the graph tracer.
     ``inner``: the calls that C (or B's body) makes; they may find tracing switched off, or B patched to something else.
     ``sibling``: the traced function that C ends in, by a tail call; ``stub``: through a module's stub.
     ``interrupt``: an interrupt in the trampolines. ``beside``: a call on another thread, in turns with this one.
@@ -73,6 +73,7 @@ class Plan:
     marker: int = 0
     spill: bool = False
     sleep: bool = False
+    wander: bool = False
     thread: int = 0
     inner: tuple[Plan, ...] = ()
     recursion: tuple[Plan, ...] = ()
@@ -140,7 +141,10 @@ class Plan:
             ("marker", self.patched and self.marker > 0),
             ("stacks meet", self.patched and self.marker == STACKS_MEET),
             ("variadic C", self.spill),
-            ("another cpu", self.sleep or (self.interrupt is not None and self.interrupt.mode == SWITCH)),
+            (
+                "another cpu",
+                self.sleep or self.wander or (self.interrupt is not None and self.interrupt.mode == SWITCH),
+            ),
             ("sibling", self.sibling is not None),
             ("recursion", bool(self.recursion)),
             ("threads in turns", self.beside is not None),
@@ -184,6 +188,7 @@ class Plan:
             ("C's stack runs over the livepatch stack", self.marker == STACKS_MEET),
             ("C is variadic", self.spill),
             ("C returns on another cpu", self.sleep),
+            ("the tracer returns on another cpu", self.wander and self.tracing),
             (f"on the {THREADS[self.thread]} stack", self.thread > 0),
         ):
             if is_it:

@@ -41,9 +41,7 @@ class State:
         """Return the state in a block that the monitor stored, and the number of the gate that stored it."""
         words = _WORDS.unpack_from(block)
         lr, ctr, xer, cr, pc, msr, gate = words[32:39]
-        state = cls(
-            list(words[:32]), lr, ctr, xer, cr & 0xFFFFFFFF, pc, msr, list(words[40:72]), block[_WORDS.size :]
-        )
+        state = cls(list(words[:32]), lr, ctr, xer, cr & 0xFFFFFFFF, pc, msr, list(words[40:72]), block[_WORDS.size :])
         return state, gate
 
     def vector(self, number: int) -> bytes:

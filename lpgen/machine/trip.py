@@ -11,12 +11,10 @@ from lpgen.machine.plan import Plan
 from lpgen.machine.state import State
 from lpgen.machine.world import CallSite, Function, Thread
 
-M64 = (1 << 64) - 1
 
-
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Moment:
-    """What there was to see when the guest came to a gate.
+    """What there was to see when the guest came to a gate, or to a trap (``where`` is trap).
 
     ``where`` is the gate's kind, ``what`` the function or call site it stands for. ``stack`` is the memory from ``low``
     to the top of the stack, ``base`` its first BASE_WINDOW bytes, ``frame`` what A's frame and all above it should
@@ -87,7 +85,6 @@ class Trip:
     inner: list[Trip] = field(default_factory=list)
     end: Stop | None = None
     last_steps: list[Step] = field(default_factory=list)
-    final_base: bytes = b""
     # Of the outermost trip only.
     constants: list[tuple[int, int, int]] = field(default_factory=list)
     other_stack: int | None = None

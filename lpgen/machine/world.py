@@ -38,6 +38,8 @@ MAIN_FRAME = 0x100
 
 STACK_END_MAGIC = 0x57AC6E9D
 LIVEPATCH_FRAME = 24
+# Bytes below r1 that an interrupt leaves alone (contract section 2).
+RED_ZONE = 288
 # The part of a stack's memory that is compared as its base: 100 livepatch frames and more.
 BASE_WINDOW = 0xC00
 THREADS = ("task", "second task", "hardirq", "softirq", "emergency", "bystander")
@@ -53,6 +55,10 @@ _MFLR_R0, _STD_R0_16_R1, _LD_R2_24_R1, _BCTRL, _BCTR, _NOP, _TRAP = (
     0x60000000,
     0x7FE00008,
 )
+
+
+# Extended opcodes of primary opcode 31 (Power ISA 3.0B).
+_MTMSR, _MTMSRD, _MTSPR = 146, 178, 467
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +118,14 @@ class World:
         self._gates: list[Gate] = [Gate("own")]
         self._stubs: dict[int, int] = {}
         self._twin_pages: set[int] = set()
-        self._used: set[int] = set()
         self._stack_images: list[bytes] = []
         self._pattern = Random(0xC0FFEE)
         for address in (TEXT, TEXT + PAGE, RODATA, FUNCTIONS):
             self.engine.map(address, PAGE, writable=False)
             self.engine.write(address, words(_TRAP) * (PAGE // 4))
         self._entry = {0: self.engine.add_monitor_entry(FUNCTIONS)}
-        self._next = {0: FUNCTIONS + 0x400}
+        self._next = {0: FUNCTIONS + 0x800}
+        self._next_thunk = {0: FUNCTIONS + 0x8000}
         self.stack_bytes = 1 << kernel.thread_shift
         self.toc = (KERNEL_TOC, *(MODULES + n * MODULE_SPACING + 0x808000 for n in range(len(HOMES) - 1)))
         for home in range(1, len(HOMES)):
@@ -127,13 +133,15 @@ class World:
             self.engine.map(base, PAGE, writable=False)
             self.engine.write(base, words(_TRAP) * (PAGE // 4))
             self._entry[home] = self.engine.add_monitor_entry(base)
-            self._next[home] = base + 0x400
+            self._next[home] = base + 0x800
+            self._next_thunk[home] = base + 0xC000
         self.tracer = self._place_gate(0, Gate("tracer"))
         self.graph = self._place_gate(0, Gate("graph"))
         self.kretprobe = self._place_gate(0, Gate("kretprobe"))
         self.graph_return = self._place_gate(0, Gate("graph_return"))
         self.image = self._link(unit)
         self._check_entry_points()
+        self.privileged = self._find_privileged()
         self._patch_points()
         self.functions_b = [
             self._place_b(home, form) for home in range(len(HOMES)) for form in range(len(kernel.call_sites))
@@ -158,8 +166,8 @@ class World:
         return TEXT, TEXT + len(self.image.unit.sections[".text"].data)
 
     def gate(self, number: int) -> Gate:
-        """Return what gate ``number`` stands for."""
-        return self._gates[number]
+        """Return what gate ``number`` stands for; a number that none has, from a jump into a thunk, is a wild one."""
+        return self._gates[number] if number < len(self._gates) else Gate("wild")
 
     def symbol(self, name: str) -> int:
         """Return the address of a symbol of the trampolines."""
@@ -211,8 +219,16 @@ class World:
         return at
 
     def _gate_code(self, home: int, at: int, gate: Gate) -> bytes:
+        """Return the one instruction of a gate: a branch to where the monitor is told its number.
+
+        What lies behind it traps: an entry in the middle is none.
+        """
         self._gates.append(gate)
-        return self.engine.gate(at, len(self._gates) - 1, self._entry[home])
+        thunk = self._next_thunk[home]
+        code = self.engine.gate(thunk, len(self._gates) - 1, self._entry[home])
+        self.engine.write(thunk, code)
+        self._next_thunk[home] = thunk + len(code)
+        return words(branch(at, thunk))
 
     def _place_gate(self, home: int, gate: Gate) -> int:
         return self._place(home, self._gate_code(home, self._next[home], gate))
@@ -220,6 +236,11 @@ class World:
     def _link(self, unit: Unit) -> Image:
         if ".text" not in unit.sections or not unit.sections[".text"].data:
             raise LpgenError(f"{unit.name} has no code", hint="the trampolines belong in .text")
+        other = [n for n, sec in unit.sections.items() if "x" in sec.flags and sec.data and n != ".text"]
+        if other:
+            raise LpgenError(
+                f"{unit.name} has code in {', '.join(other)}", hint="only code in .text is watched and judged"
+            )
         size = len(unit.sections[".text"].data)
         if size > PAGE:
             raise LpgenError(f"{unit.name}: .text of {size} bytes is larger than the {PAGE} bytes set aside for it")
@@ -404,16 +425,19 @@ class World:
         return thread.top - MAIN_FRAME
 
     def changed_stack(self, used: Collection[int]) -> int | None:
-        """Return the number of a stack that changed though no call used it, None if there is none; mend it.
+        """Return the number of a stack that changed though no call used it, None if there is none.
 
-        ``used`` are the stacks of the calls since the last time; a stack used once is watched again after a reset only.
+        ``used`` are the stacks of the calls since the last time. All are as new afterwards, so that what one case did
+        does not depend on those before it.
         """
-        self._used |= set(used)
+        changed = None
         for thread in self.threads:
-            if thread.number not in self._used and self.stack_image(thread) != self._stack_images[thread.number]:
+            if thread.number in used:
                 self.reset(thread)
-                return thread.number
-        return None
+            elif self.stack_image(thread) != self._stack_images[thread.number]:
+                self.reset(thread)
+                changed = thread.number if changed is None else changed
+        return changed
 
     def patch(self, *, tracer: bool, graph: bool) -> None:
         """Patch ftrace_call and ftrace_graph_call as ftrace does when a tracer, the graph tracer, comes or goes."""
@@ -437,25 +461,42 @@ class World:
                 self.engine.write(address, content)
         return changed
 
+    def _find_privileged(self) -> dict[int, str]:
+        """Return the instructions in .text that write MSR or an SPR other than LR, CTR and XER, by address."""
+        found = {}
+        first, end = self.text
+        for at in range(first, end & ~3, 4):
+            word = self._word(at)
+            extended = word >> 1 & 0x3FF
+            if word >> 26 == 31 and extended in (_MTMSR, _MTMSRD):
+                found[at] = "MSR"
+            elif word >> 26 == 31 and extended == _MTSPR:
+                spr = (word >> 16 & 31) | (word >> 11 & 31) << 5
+                if spr not in (1, 8, 9):
+                    found[at] = f"SPR {spr}"
+        return found
+
     def stack_image(self, thread: Thread) -> bytes:
         """Return all of a thread's stack memory."""
         return self.engine.read(thread.base, self.stack_bytes)
 
-    def bug_addresses(self) -> set[int]:
-        """Return the addresses that have an entry in __bug_table (struct bug_entry's first member).
+    def bug_entries(self) -> dict[int, int]:
+        """Return the flags of each entry in __bug_table, by the address that it is for.
 
         Entries of 24 or 16 bytes (without CONFIG_DEBUG_BUGVERBOSE) hold addresses, those of 12 or 8 32-bit distances.
         """
         section = self.image.unit.sections.get("__bug_table")
         if section is None:
-            return set()
+            return {}
         size = self.offsets["BUG_ENTRY_SIZE"]
+        flags_at = {24: 18, 16: 8, 12: 10, 8: 4}.get(size, size - 2)
         base = self.image.addresses["__bug_table"]
         data = self.engine.read(base, len(section.data))
-        found = set()
+        found = {}
         for at in range(0, len(data) - size + 1, size):
             if size >= 16:
-                found.add(struct.unpack_from("<Q", data, at)[0])
+                address: int = struct.unpack_from("<Q", data, at)[0]
             else:
-                found.add(base + at + struct.unpack_from("<i", data, at)[0])
+                address = base + at + struct.unpack_from("<i", data, at)[0]
+            found[address] = struct.unpack_from("<H", data, at + flags_at)[0]
         return found

@@ -1,4 +1,15 @@
-"""The verdict as JSON. ``schema`` names the format; it changes when a field changes its meaning."""
+"""The verdict as JSON. ``schema`` names the format; it changes when a field changes its meaning.
+
+lpgen.verify/1: what was judged (``kernel``, ``generation``, ``options``, ``offsets``, ``command``), what was run
+(``seed``, ``callers``, ``watched``, ``interrupted``, ``every_boundary``), the verdict (``holds``, ``broken``,
+``not_exercised``), and lists: ``statements``, each with how many ``callers`` exercised it, single ``checks``, callers
+that saw it ``broken``, and callers by kind of scenario (``kinds``); ``kinds`` of all callers; ``limits`` of the
+kernel's design with how many callers came to them and how many of those saw them as documented; ``coverage`` of .text,
+with symbol+offset of what was ``missed`` or went ``one_way`` only; ``failures``, one for each broken statement:
+``plan`` in words, ``plan_text`` as --plan takes it, ``values`` of the arguments in hexadecimal (bytes in memory
+order), and where it was shrunk from (``first_seen``, null if it is the call of ``case`` itself; ``case`` is null for
+--plan).
+"""
 
 from __future__ import annotations
 
@@ -6,54 +17,83 @@ from typing import Any
 
 from lpgen import __version__
 from lpgen.contract.limits import LIMITS
-from lpgen.contract.verdict import Verdict
+from lpgen.contract.shrink import ShrunkCase
+from lpgen.contract.verdict import Failure
+from lpgen.machine.plan_text import plan_text
+from lpgen.report.result import Result
 
 SCHEMA = "lpgen.verify/1"
 
 
-def verdict_json(verdict: Verdict, command: str) -> dict[str, Any]:
-    """Return the verdict as JSON-able data; ``command`` is the start of the command line that runs one case again."""
-    kernel = verdict.kernel
+def verdict_json(result: Result) -> dict[str, Any]:
+    """Return the verdict as JSON-able data."""
+    kernel, covered = result.kernel, result.covered
     return {
         "schema": SCHEMA,
         "lpgen": __version__,
+        "command": result.command,
         "kernel": kernel.version,
         "generation": kernel.generation,
         "options": kernel.options,
         "offsets": kernel.offsets.label,
-        "seed": verdict.seed,
-        "callers": verdict.callers,
-        "watched": verdict.watched,
-        "interrupted": verdict.interrupted,
-        "holds": verdict.holds,
-        "broken": verdict.broken,
-        "not_exercised": verdict.not_exercised,
+        "seed": result.seed,
+        "callers": result.callers,
+        "watched": result.watched,
+        "interrupted": result.interrupted,
+        "every_boundary": result.every_boundary,
+        "holds": result.holds,
+        "broken": result.broken,
+        "not_exercised": result.not_exercised,
         "statements": [
-            {"id": s.id, "text": s.text, "callers": s.callers, "checks": s.checks, "broken": s.broken}
-            for s in verdict.statements.values()
+            {
+                "id": s.id,
+                "text": s.text,
+                "callers": s.callers,
+                "checks": s.checks,
+                "broken": s.broken,
+                "kinds": dict(sorted(s.kinds.items())),
+            }
+            for s in result.statements.values()
         ],
+        "kinds": dict(sorted(result.kinds.items())),
         "limits": [
             {"name": name, "text": LIMITS[name], "callers": came, "seen": seen}
-            for name, (came, seen) in verdict.limits.items()
+            for name, (came, seen) in result.limits.items()
         ],
-        "failures": [
-            {
-                "statement": f.finding.statement,
-                "where": f.finding.where,
-                "what": f.finding.what,
-                "expected": f.finding.expected,
-                "seen": f.finding.seen,
-                "address": f.address,
-                "symbol": f.symbol,
-                "instruction": f.instruction,
-                "place": f.place,
-                "template": f.template,
-                "case": f.case.number,
-                "name": f.case.name,
-                "prototype": f.case.plan.shape.c_prototype(),
-                "plan": list(f.case.plan.words()),
-                "command": f"{command} --only {f.case.number}",
-            }
-            for f in verdict.failures
-        ],
+        "coverage": {
+            "instructions": covered.instructions,
+            "executed": covered.instructions - len(covered.missed),
+            "missed": [result.name_of(offset) for offset in covered.missed],
+            "branches": covered.branches,
+            "both_ways": covered.branches - len(covered.one_way),
+            "one_way": [result.name_of(offset) for offset in covered.one_way],
+        },
+        "failures": [_failure(failure, result) for failure in result.failures],
+    }
+
+
+def _failure(failure: Failure, result: Result) -> dict[str, Any]:
+    finding, case = failure.finding, failure.case
+    shrunk = isinstance(case, ShrunkCase)
+    return {
+        "statement": finding.statement,
+        "where": finding.where,
+        "what": finding.what,
+        "expected": finding.expected,
+        "seen": finding.seen,
+        "address": failure.address,
+        "symbol": failure.symbol,
+        "instruction": failure.instruction,
+        "place": failure.place,
+        "template": failure.template,
+        "case": case.number if case.number >= 0 else None,
+        "name": case.name,
+        "prototype": case.plan.shape.c_prototype(),
+        "plan": list(case.plan.words()),
+        "plan_text": plan_text(case.plan),
+        "values": [value.hex() for value in case.plan.values],
+        "interrupted": case.interrupted if isinstance(case, ShrunkCase) else "",
+        "shrunk": shrunk,
+        "first_seen": result.first_seen(failure),
+        "command": result.again(failure),
     }

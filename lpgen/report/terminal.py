@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import struct
 import textwrap
 from collections.abc import Iterable
 
 from rich.console import Console
 from rich.text import Text
 
+from lpgen.callers.types import CType, Float, Integer, Pointer
 from lpgen.contract.limits import LIMITS
+from lpgen.contract.shrink import ShrunkCase
 from lpgen.contract.verdict import Failure, StatementResult, Verdict
+from lpgen.machine.plan import Plan
+from lpgen.report.result import Result, first_selector
 
 # Columns before a statement's text: id, callers, verdict.
 _INDENT = 22
 _NARROWEST = 24
+_LABEL = " " * 15
 
 
 class _Console(Console):
@@ -22,35 +28,91 @@ class _Console(Console):
         raise
 
 
-def print_verdict(verdict: Verdict, command: str, console: Console | None = None) -> None:
-    """Print the verdict; ``command`` is the start of the command line that runs one case again."""
+def print_verdict(result: Result, console: Console | None = None, *, kinds: bool = False) -> None:
+    """Print the verdict; ``kinds``: with the table of callers by kind of scenario and statement."""
     console = console or _Console(highlight=False)
-    for line in verdict_lines(verdict, command, console.width):
+    for line in verdict_lines(result, console.width, kinds=kinds):
         console.print(line, soft_wrap=True)
 
 
-def verdict_lines(verdict: Verdict, command: str, width: int = 80) -> Iterable[Text]:
+def plain_text(result: Result, width: int = 80) -> str:
+    """Return what is printed, without colours, in lines of ``width`` columns where that can be."""
+    return "".join(f"{line.plain}\n" for line in verdict_lines(result, width))
+
+
+def verdict_lines(result: Result, width: int = 80, *, kinds: bool = False) -> Iterable[Text]:
     """Yield the lines that a person reads: statements, failures, what was run, and the verdict itself."""
     yield Text(f"{'':2}  {'callers':>7}  {'verdict':7}  statement", "bold")
-    for result in verdict.statements.values():
-        yield from _statement_lines(result, width)
-    for failure in verdict.failures:
+    for statement in result.statements.values():
+        yield from _statement_lines(statement, width)
+    if kinds:
         yield Text()
-        yield from map(Text, failure_lines(failure, verdict, command))
-    if verdict.limits:
+        yield from _kinds_lines(result, width)
+    for failure in result.failures:
         yield Text()
-        yield Text("known limits of the kernel's design, seen and no failure:")
-        for limit, (came, seen) in verdict.limits.items():
+        yield from map(Text, failure_lines(failure, result, width))
+    if result.limits:
+        yield Text()
+        yield Text("known limits of the kernel's design, no failures:")
+        for limit, (came, seen) in result.limits.items():
             yield from _limit_lines(limit, came, seen, width)
     yield Text()
-    kernel = verdict.kernel
-    watched = "each" if verdict.watched == verdict.callers else f"{verdict.watched:,}"
+    yield from (Text(line) for line in _coverage_lines(result, width))
+    kernel = result.kernel
     yield Text(f"kernel {kernel.version}, generation {kernel.generation}; offsets: {kernel.offsets.label}")
-    yield Text(
-        f"{_callers(verdict.callers)}, seed {verdict.seed}; {watched} watched at every instruction, "
-        f"{verdict.interrupted:,} interrupted"
+    yield from map(Text, _wrapped(_what_was_run(result), width, ""))
+    yield Text(summary(result), "bold")
+
+
+def _what_was_run(result: Result) -> str:
+    plain = result.callers - result.interrupted
+    watched = "each" if result.watched == plain else f"{result.watched:,}"
+    said = f"{_callers(result.callers)}, seed {result.seed}; {watched} watched at every instruction"
+    if result.every_boundary:
+        return f"{said}, {result.interrupted:,} interrupted: at every boundary, in every mode"
+    return f"{said}, {result.interrupted:,} interrupted" + (
+        ": a sample (all boundaries: --interrupts)" if result.interrupted and result.callers > 1 else ""
     )
-    yield Text(summary(verdict), "bold")
+
+
+def _coverage_lines(result: Result, width: int) -> Iterable[str]:
+    if not result.coverage.executed:
+        return
+    covered = result.covered
+    done, both = covered.instructions - len(covered.missed), covered.branches - len(covered.one_way)
+    yield f"executed {done} of {covered.instructions} instructions, {both} of {covered.branches} branches both ways"
+    for what, offsets in (("not executed", covered.missed), ("one way only", covered.one_way)):
+        if offsets:
+            yield from _wrapped(f"{what}: {', '.join(result.names_of(offsets))}", width, "  ", lines=3)
+
+
+def _kinds_lines(result: Result, width: int) -> Iterable[Text]:
+    """Yield the table of callers by kind of scenario and statement, in as many parts as the width needs."""
+    ids = list(result.statements)
+    name = max(map(len, result.kinds), default=0)
+    columns = max((width - name) // 7, 1)
+    for start in range(0, len(ids), columns):
+        part = ids[start : start + columns]
+        if start:
+            yield Text()
+        yield Text(" " * name + "".join(f"{id_:>7}" for id_ in part), "bold")
+        for kind in sorted(result.kinds):
+            counts = "".join(f"{result.statements[id_].kinds.get(kind, 0) or '-':>7}" for id_ in part)
+            yield Text(f"{kind:{name}}{counts}")
+
+
+def _wrapped(text: str, width: int, indent: str, *, first: str | None = None, lines: int | None = None) -> list[str]:
+    found = textwrap.wrap(
+        text,
+        max(width, len(indent) + _NARROWEST),
+        initial_indent=indent if first is None else first,
+        subsequent_indent=indent,
+        max_lines=lines,
+        placeholder=" ...",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return found or [(first or indent).rstrip()]
 
 
 def _statement_lines(result: StatementResult, width: int) -> Iterable[Text]:
@@ -68,7 +130,8 @@ def _statement_lines(result: StatementResult, width: int) -> Iterable[Text]:
 
 def _limit_lines(limit: str, came: int, seen: int, width: int) -> Iterable[Text]:
     figures = f"{came:11,}  "
-    said = LIMITS[limit] if seen == came else f"{LIMITS[limit]} (so for {seen:,} of them, not for the others)"
+    as_documented = "seen as documented" if seen == came else f"NOT as documented for {came - seen:,} of them"
+    said = f"{LIMITS[limit]} ({as_documented})"
     for number, line in enumerate(textwrap.wrap(said, max(width - len(figures), _NARROWEST))):
         yield Text((" " * len(figures) if number else figures) + line)
 
@@ -86,10 +149,10 @@ def summary(verdict: Verdict) -> str:
     return f"holds: all {total} statements"
 
 
-def failure_lines(failure: Failure, verdict: Verdict, command: str) -> Iterable[str]:
+def failure_lines(failure: Failure, result: Result, width: int = 80) -> Iterable[str]:
     """Yield the lines that tell of one failure, the first of its statement."""
     finding, case = failure.finding, failure.case
-    result = verdict.statements[finding.statement]
+    statement = result.statements[finding.statement]
     yield f"{finding.statement} broken {finding.where}: {finding.what}"
     yield f"  expected     {finding.expected}"
     yield f"  seen         {finding.seen}"
@@ -98,10 +161,33 @@ def failure_lines(failure: Failure, verdict: Verdict, command: str) -> Iterable[
         places = [p for p in (failure.place, failure.template) if p]
         if places:
             yield f"               {', '.join(places)}"
-    yield f"  caller       #{case.number} {case.name}: {case.plan.shape.c_prototype()}"
-    yield f"               {'; '.join(case.plan.words())}"
-    yield f"  how many     {_callers(result.broken)} of {result.callers:,}"
-    yield f"  again        {command} --only {case.number}"
+    number = "" if case.number < 0 or isinstance(case, ShrunkCase) else f"#{case.number} {case.name}: "
+    yield from _wrapped(number + case.plan.shape.c_prototype(), width, _LABEL, first="  caller       ")
+    yield from _wrapped("; ".join(case.plan.words()), width, _LABEL, lines=6)
+    values = _values(case.plan)
+    if values:
+        yield from _wrapped(", ".join(values), width, _LABEL, first="  values       ", lines=6)
+    if isinstance(case, ShrunkCase) and case.interrupted:
+        yield from _wrapped(case.interrupted, width, _LABEL, first="  interrupted  ")
+    if result.callers > 1:
+        yield f"  how many     {_callers(statement.broken)} of {statement.callers:,}"
+    first = first_selector(failure)
+    if first is not None:
+        yield f"  first seen   #{case.number} {case.name}  ({first})"
+    yield f"  again        {result.again(failure)}"
+
+
+def _values(plan: Plan) -> list[str]:
+    types, values = plan.shape.placement.types, plan.values
+    return [f"a{n} = {_value(t, v)}" for n, (t, v) in enumerate(zip(types, values, strict=True), 1)]
+
+
+def _value(ctype: CType, value: bytes) -> str:
+    if isinstance(ctype, Float):
+        return repr(struct.unpack("<f" if ctype.size == 4 else "<d", value)[0])
+    if isinstance(ctype, Integer | Pointer):
+        return f"{int.from_bytes(value, 'little'):#x}"
+    return value.hex(" ", 8)
 
 
 def _callers(count: int) -> str:

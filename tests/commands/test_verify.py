@@ -27,6 +27,7 @@ LOSES_R2 = """\
 KEYS = {
     "schema": str,
     "lpgen": str,
+    "command": str,
     "kernel": str,
     "generation": str,
     "options": dict,
@@ -35,11 +36,14 @@ KEYS = {
     "callers": int,
     "watched": int,
     "interrupted": int,
+    "every_boundary": bool,
     "holds": bool,
     "broken": list,
     "not_exercised": list,
     "statements": list,
+    "kinds": dict,
     "limits": list,
+    "coverage": dict,
     "failures": list,
 }
 FAILURE_KEYS = {
@@ -57,6 +61,11 @@ FAILURE_KEYS = {
     "name",
     "prototype",
     "plan",
+    "plan_text",
+    "values",
+    "interrupted",
+    "shrunk",
+    "first_seen",
     "command",
 }
 
@@ -111,7 +120,7 @@ def test_json(wrong: Here) -> None:
         assert {key: type(value) for key, value in document.items()} == KEYS
         assert document["schema"] == "lpgen.verify/1"
         for statement in document["statements"]:
-            assert statement.keys() == {"id", "text", "callers", "checks", "broken"}
+            assert statement.keys() == {"id", "text", "callers", "checks", "broken", "kinds"}
     document = json.loads(good.out)
     assert (document["callers"], document["seed"], document["holds"], document["failures"]) == (60, 5, True, [])
     assert document["options"] == {"CONFIG_LIVEPATCH": True, "CONFIG_FUNCTION_GRAPH_TRACER": False}
@@ -123,7 +132,7 @@ def test_json(wrong: Here) -> None:
         assert failure.keys() == FAILURE_KEYS
     failure = next(f for f in document["failures"] if f["statement"] == "L5")
     assert failure["template"].startswith("templates/livepatch_handler.S.j2:")
-    assert failure["command"].startswith("lpgen verify --kernel 4.7 --templates wrong --only ")
+    assert failure["command"].startswith("lpgen verify --kernel 4.7 --templates wrong --plan ")
 
 
 def test_same_seed_same_verdict_another_seed_other_callers(lpgen: Here) -> None:

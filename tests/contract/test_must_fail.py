@@ -23,11 +23,20 @@ def verdict_of(wrong: Wrong) -> Verdict:
     return verdict
 
 
+def _broken_without_an_interrupt(verdict: Verdict) -> list[str]:
+    """The statements that some caller without an interrupt saw broken.
+
+    An interrupt's own call in the middle of a faulty one meets the fault's consequences everywhere.
+    """
+    return [id_ for id_ in verdict.broken if "interrupt" not in (verdict.statements[id_].killers or ())]
+
+
 @pytest.mark.parametrize("wrong", ALL, ids=lambda wrong: wrong.name)
 def test_refuted(wrong: Wrong) -> None:
     verdict = verdict_of(wrong)
     assert set(wrong.breaks) <= set(verdict.broken), wrong.why
-    assert not wrong.only or tuple(verdict.broken) == wrong.breaks, wrong.why
+    if wrong.only:
+        assert set(_broken_without_an_interrupt(verdict)) == set(wrong.breaks), wrong.why
     said = [f"{f.finding.what} {f.finding.expected} {f.finding.seen}" for f in verdict.failures]
     assert any(wrong.says in text for text in said), said
     if wrong.kind is not None:
@@ -60,7 +69,6 @@ def test_kinds_of_scenario_that_alone_see_a_fault() -> None:
         "interrupt",
         "interrupt calls",
         "link",
-        "local entry",
         "marker",
         "marker destroyed",
         "nested",

@@ -9,7 +9,7 @@ import pytest
 
 from lpgen.assembly import assemble
 from lpgen.machine.engine import (
-    KERNEL_MSR,
+    MONITOR_MSR,
     MAX_BLOCKS,
     MSR_EE,
     MSR_FP,
@@ -57,7 +57,7 @@ def some_state(seed: int = 1) -> State:
     gpr[1], gpr[2], gpr[4] = DATA, READ_ONLY, UNMAPPED
     fpr = [rng.getrandbits(64) for _ in range(32)]
     lr, ctr = rng.getrandbits(64), rng.getrandbits(64)
-    return State(gpr, lr, ctr, 0, rng.getrandbits(32), CODE, KERNEL_MSR, fpr, rng.randbytes(512))
+    return State(gpr, lr, ctr, 0, rng.getrandbits(32), CODE, MONITOR_MSR, fpr, rng.randbytes(512))
 
 
 def resume_until(engine: Engine, state: State, boundary: int) -> Stop:
@@ -136,7 +136,7 @@ def test_each_field_of_cr_is_where_it_belongs(field: int) -> None:
 
 @pytest.mark.parametrize("on", [False, True])
 def test_msr_goes_in_and_comes_out(on: bool) -> None:
-    state = dataclasses.replace(some_state(), msr=KERNEL_MSR if on else KERNEL_MSR & ~MSR_EE)
+    state = dataclasses.replace(some_state(), msr=MONITOR_MSR if on else MONITOR_MSR & ~MSR_EE)
     stop = machine("mfmsr 5").resume(state)
     assert (stop.state.msr, stop.state.gpr[5]) == (state.msr, state.msr)
 
@@ -436,7 +436,7 @@ def test_a_branch_into_nothing_is_a_fault_there(watch: bool) -> None:
 def test_a_facility_that_is_off_is_a_fault(bit: int, text: str) -> None:
     """The monitor itself needs both, so the guest turns it off."""
     state = some_state()
-    state.gpr[5] = KERNEL_MSR & ~bit
+    state.gpr[5] = MONITOR_MSR & ~bit
     stop = machine(f"mtmsrd 5; isync; {text}; li 3, 9").resume(state)
     assert (stop.kind, stop.pc) == ("fault", CODE + 8)
     assert stop.what.endswith(" unavailable")
@@ -466,6 +466,6 @@ def test_after_any_end_the_engine_runs_again() -> None:
 
 
 def test_32_bit_mode_is_not_what_runs() -> None:
-    assert KERNEL_MSR & MSR_SF
+    assert MONITOR_MSR & MSR_SF
     stop = machine("rldicr 5, 3, 32, 31; addi 5, 5, -1").resume(some_state())
     assert stop.state.gpr[5] == ((some_state().gpr[3] << 32) - 1) % (1 << 64)

@@ -50,7 +50,7 @@ def test_what_is_emitted_is_accepted(livepatch: bool, graph: bool) -> None:
     wanted = kernel("4.7", config=config)
     world = World(wanted, edited(wanted))
     assert {symbol.name for symbol in wanted.symbols} <= world.image.symbols.keys()
-    assert len(world.bug_addresses()) == int(livepatch)
+    assert len(world.bug_entries()) == int(livepatch)
 
 
 def test_no_ftrace_call() -> None:

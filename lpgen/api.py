@@ -1,0 +1,227 @@
+"""lpgen from Python: `lpgen.verify(...)` judges trampolines and returns a typed result.
+
+import lpgen
+
+result = lpgen.verify("4.7", source="arch/powerpc/kernel/entry_64.S", callers=2000)
+assert result.holds, str(result)
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
+from pathlib import Path
+
+from lpgen.assembly import Unit, assemble
+from lpgen.assembly.kernel_text import assemble_source, defines, headers
+from lpgen.campaign import parallel
+from lpgen.contract.shrink import shrink_failures
+from lpgen.contract.suite import Item, Suite, default_callers
+from lpgen.contract.verdict import Verdict
+from lpgen.errors import LpgenError, Place
+from lpgen.kernel.generations import DEFAULT_VERSION, Kernel
+from lpgen.kernel.generations import kernel as kernel_facts
+from lpgen.kernel.offsets import read_offsets
+from lpgen.machine.cases import Case
+from lpgen.machine.plan_text import check_plan, parse_plan
+from lpgen.report.result import Result
+from lpgen.report.terminal import plain_text
+from lpgen.source.emit import FILE_NAME, STYLES, emit_source
+from lpgen.source.origin import template_lines
+
+__all__ = ["LpgenError", "Result", "Verdict", "report", "verify"]
+
+STDIN = "<stdin>"
+TEXT = "<text>"
+SIZE_LIMIT = 16 << 20
+
+
+def verify(
+    kernel: str = DEFAULT_VERSION,
+    *,
+    config: Mapping[str, bool] | None = None,
+    offsets: str | Path | None = None,
+    style: str = "kernel",
+    templates: str | Path | None = None,
+    source: str | Path | None = None,
+    text: str | None = None,
+    callers: int | None = None,
+    seed: int = 0,
+    interrupts: bool = False,
+    jobs: int | None = 1,
+    shrink: bool = True,
+) -> Result:
+    """Run trampolines under synthetic callers and judge every contract statement.
+
+    ``kernel`` is a version such as "4.7", ``config`` options that differ from its default (CONFIG_NAME to on or off),
+    ``offsets`` an asm-offsets.h or TOML file of its build. What is judged is the file ``source`` or the text ``text``
+    (assembly as in a kernel tree, or for plain GNU as), or else what `lpgen emit` writes with ``style`` and
+    ``templates``, a directory of templates.
+    ``callers`` is how many callers are sent (None: as many as exercise every statement), ``seed`` which random ones.
+    ``interrupts``: besides, interrupts at every instruction boundary, in every mode.
+    ``jobs`` is the number of processes, None for as many as pay; the result does not depend on it. With more than one,
+    a script needs ``if __name__ == "__main__":`` around its work, as for multiprocessing.
+    ``shrink``: each failure gets the smallest call found that still shows it.
+
+    ``holds`` of the result tells whether all statements hold, ``broken`` and ``failures`` what does not.
+    Raises LpgenError for what is wrong with the input: a version, an option, a file, the assembly.
+    """
+    facts = kernel_facts(
+        kernel, config=dict(config or {}), offsets=None if offsets is None else read_offsets(Path(offsets))
+    )
+    if callers is not None and callers < 1:
+        raise LpgenError(f"{callers} callers show nothing", hint="send at least 1")
+    if jobs is not None and jobs < 1:
+        raise LpgenError(f"{jobs} processes do nothing", hint="give at least 1, or None")
+    if seed < 0:
+        raise LpgenError(f"seed {seed} is negative", hint="give 0 or more")
+    unit = trampolines(
+        facts, style=style, templates=None if templates is None else Path(templates), source=source, text=text
+    )
+    verdict = judge(facts, unit, seed=seed, callers=callers, interrupts=interrupts, jobs=jobs, shrink=shrink)
+    if text is not None:
+        source = "-"
+    command = command_line(facts.version, config or {}, offsets, style, templates, source, seed)
+    return Result.of(verdict, unit, command, every_boundary=interrupts)
+
+
+def report(result: Result, *, width: int = 80) -> str:
+    """Return what `lpgen verify` prints for ``result``, without colours, in lines of ``width`` columns."""
+    return plain_text(result, width)
+
+
+def trampolines(
+    kernel: Kernel,
+    *,
+    style: str = "kernel",
+    templates: Path | None = None,
+    source: str | Path | None = None,
+    text: str | None = None,
+) -> Unit:
+    """Return the assembled trampolines: of the file ``source``, of ``text``, or what is emitted for ``kernel``.
+
+    The asm-offsets.h that they include and the CONFIG_ macros that they see are the kernel's. Raises LpgenError.
+    """
+    given = [
+        name for name, what in (("a file", source), ("a text", text), ("templates", templates)) if what is not None
+    ]
+    if len(given) > 1:
+        raise LpgenError(f"{' and '.join(given)} exclude each other", hint="what is to be judged is one of them")
+    if source is None and text is None:
+        if style not in STYLES:
+            raise LpgenError(f"there is no style {style!r}", hint=f"there are {' and '.join(STYLES)}")
+        rendered = emit_source(kernel, style=style, templates_dir=templates)
+        return assemble_source(kernel, rendered, name=FILE_NAME, isolated=templates is not None)
+    name = TEXT if source is None else str(source)
+    content = checked_text(text.encode(errors="replace"), name) if text is not None else read_source(Path(name))
+    return assemble_text(kernel, content, name)
+
+
+def assemble_text(kernel: Kernel, text: str, name: str) -> Unit:
+    """Assemble a person's own text ``name`` as a build of ``kernel`` would; lines of lpgen's own get their template."""
+    own = kernel.offsets if kernel.offsets_file is not None else None
+    return assemble(
+        text,
+        name=name,
+        headers=headers(kernel),
+        defines=defines(kernel),
+        origins=template_lines(text, offsets=own),
+        isolated=True,
+    )
+
+
+def read_source(path: Path) -> str:
+    """Return a file of assembly. Raises LpgenError when it is none."""
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(SIZE_LIMIT + 1)
+    except OSError as error:
+        raise LpgenError(f"cannot be read: {(error.strerror or str(error)).lower()}", place=Place(str(path))) from error
+    return checked_text(data, str(path))
+
+
+def checked_text(data: bytes, name: str) -> str:
+    """Return the assembly text in ``data``, of the file ``name``. Raises LpgenError when it is none."""
+    place = Place(name)
+    if len(data) > SIZE_LIMIT:
+        raise LpgenError(f"has more than {SIZE_LIMIT >> 20} MiB, too much for assembly text", place=place)
+    if b"\0" in data:
+        raise LpgenError("is a binary file, not assembly text", place=place)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise LpgenError("is not UTF-8 text", place=Place(name, data.count(b"\n", 0, error.start) + 1)) from error
+    if not text.strip():
+        raise LpgenError("is empty", place=place)
+    return text
+
+
+def work(suite: Suite, callers: int | None, *, interrupts: bool) -> tuple[Iterable[Item | int], int, bool]:
+    """Return the pieces of work of a run, how many they are, and whether they should exercise every statement."""
+    enough = default_callers(suite.kernel)
+    count = enough if callers is None else callers
+    if not interrupts:
+        return range(count), count, count >= enough
+    boundaries = list(suite.interrupt_items())
+    return chain(range(count), boundaries), count + len(boundaries), count >= enough
+
+
+def judge(
+    kernel: Kernel,
+    unit: Unit,
+    *,
+    seed: int = 0,
+    callers: int | None = None,
+    interrupts: bool = False,
+    jobs: int | None = 1,
+    shrink: bool = True,
+    started: Callable[[int], Callable[[int], None]] | None = None,
+    check: Callable[[], None] | None = None,
+) -> Verdict:
+    """Run callers through ``unit`` and return the verdict; the arguments are ``verify``'s.
+
+    ``started`` is told how many pieces of work there are, and returns the function that is told how many more are done.
+    ``check`` is called now and then while failures are shrunk; what it raises ends that.
+    """
+    suite = Suite(kernel, unit, seed=seed)
+    items, count, full = work(suite, callers, interrupts=interrupts)
+    tick = None if started is None else started(count)
+    verdict = parallel.run(kernel, unit, seed, items, parallel.jobs_for(count, jobs), tick, full=full)
+    if shrink:
+        shrink_failures(suite, verdict, tick=check)
+    return verdict
+
+
+def plan_case(kernel: Kernel, text: str) -> Case:
+    """Return the call that a plan's text describes, ready to run. Raises LpgenError with the column or the reason."""
+    plan = parse_plan(text).settled(len(kernel.call_sites))
+    check_plan(plan)
+    if "livepatch" not in kernel.features and "patched" in plan.kinds():
+        raise LpgenError("the plan has a patched call, and this kernel has no livepatch", hint="leave out nip=patch")
+    return Case(-1, "plan", plan)
+
+
+def command_line(
+    version: str,
+    config: Mapping[str, bool],
+    offsets: str | Path | None = None,
+    style: str = "kernel",
+    templates: str | Path | None = None,
+    source: str | Path | None = None,
+    seed: int = 0,
+) -> str:
+    """Return the `lpgen verify` command line that judges the same trampolines, short of which callers it sends."""
+    words = ["lpgen", "verify", "--kernel", version]
+    if source is not None:
+        words.insert(2, str(source))
+    for name, on in config.items():
+        words += ["--config", f"{name}={'y' if on else 'n'}"]
+    for option, value in (("--offsets", offsets), ("--templates", templates)):
+        if value is not None:
+            words += [option, str(value)]
+    if style != "kernel":
+        words += ["--style", style]
+    if seed:
+        words += ["--seed", str(seed)]
+    return shlex.join(words)

@@ -1,0 +1,1 @@
+"""Many runs: one suite over several processes."""
