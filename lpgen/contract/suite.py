@@ -165,6 +165,9 @@ class Suite:
         trip = conductor.run(one.plan, trace=watch and one.plan.interrupt is None)
         checks, findings = judge_trip(conductor.world, trip)
         kinds = one.plan.kinds()
+        if trip.interruption is None:
+            # The way was over before the boundary was reached.
+            kinds -= {"interrupt", *(f"interrupt {mode}" for mode in INTERRUPT_MODES)}
         verdict.callers += 1
         verdict.watched += watch and one.plan.interrupt is None
         verdict.interrupted += trip.interruption is not None
@@ -172,7 +175,10 @@ class Suite:
             verdict.coverage.add(trip, conductor.world.text[0])
         for kind in kinds:
             verdict.kinds[kind] = verdict.kinds.get(kind, 0) + 1
+        limits: dict[str, bool] = {}
         for limit, seen in limits_shown(conductor.world, trip):
+            limits[limit] = limits.get(limit, True) and seen
+        for limit, seen in limits.items():
             before = verdict.limits.get(limit, (0, 0))
             verdict.limits[limit] = (before[0] + 1, before[1] + seen)
         for id_, count in checks.items():

@@ -16,6 +16,7 @@ from lpgen.assembly import Image, Unit, link
 from lpgen.errors import LpgenError
 from lpgen.kernel.generations import Kernel
 from lpgen.machine.engine import PAGE, Engine, branch, words
+from lpgen.machine.scan import bug_entries, privileged
 
 KERNEL = 0xC000000000000000
 TEXT = KERNEL + 0x10000
@@ -55,10 +56,6 @@ _MFLR_R0, _STD_R0_16_R1, _LD_R2_24_R1, _BCTRL, _BCTR, _NOP, _TRAP = (
     0x60000000,
     0x7FE00008,
 )
-
-
-# Extended opcodes of primary opcode 31 (Power ISA 3.0B).
-_MTMSR, _MTMSRD, _MTSPR = 146, 178, 467
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +138,8 @@ class World:
         self.graph_return = self._place_gate(0, Gate("graph_return"))
         self.image = self._link(unit)
         self._check_entry_points()
-        self.privileged = self._find_privileged()
+        first, end = self.text
+        self.privileged = privileged(self.engine.read(first, end - first), first)
         self._patch_points()
         self.functions_b = [
             self._place_b(home, form) for home in range(len(HOMES)) for form in range(len(kernel.call_sites))
@@ -461,42 +459,14 @@ class World:
                 self.engine.write(address, content)
         return changed
 
-    def _find_privileged(self) -> dict[int, str]:
-        """Return the instructions in .text that write MSR or an SPR other than LR, CTR and XER, by address."""
-        found = {}
-        first, end = self.text
-        for at in range(first, end & ~3, 4):
-            word = self._word(at)
-            extended = word >> 1 & 0x3FF
-            if word >> 26 == 31 and extended in (_MTMSR, _MTMSRD):
-                found[at] = "MSR"
-            elif word >> 26 == 31 and extended == _MTSPR:
-                spr = (word >> 16 & 31) | (word >> 11 & 31) << 5
-                if spr not in (1, 8, 9):
-                    found[at] = f"SPR {spr}"
-        return found
-
     def stack_image(self, thread: Thread) -> bytes:
         """Return all of a thread's stack memory."""
         return self.engine.read(thread.base, self.stack_bytes)
 
     def bug_entries(self) -> dict[int, int]:
-        """Return the flags of each entry in __bug_table, by the address that it is for.
-
-        Entries of 24 or 16 bytes (without CONFIG_DEBUG_BUGVERBOSE) hold addresses, those of 12 or 8 32-bit distances.
-        """
+        """Return the flags of each entry in __bug_table, by the address that it is for."""
         section = self.image.unit.sections.get("__bug_table")
         if section is None:
             return {}
-        size = self.offsets["BUG_ENTRY_SIZE"]
-        flags_at = {24: 18, 16: 8, 12: 10, 8: 4}.get(size, size - 2)
         base = self.image.addresses["__bug_table"]
-        data = self.engine.read(base, len(section.data))
-        found = {}
-        for at in range(0, len(data) - size + 1, size):
-            if size >= 16:
-                address: int = struct.unpack_from("<Q", data, at)[0]
-            else:
-                address = base + at + struct.unpack_from("<i", data, at)[0]
-            found[address] = struct.unpack_from("<H", data, at + flags_at)[0]
-        return found
+        return bug_entries(self.engine.read(base, len(section.data)), base, self.offsets["BUG_ENTRY_SIZE"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import textwrap
 from pathlib import Path
 
 from lpgen import __version__
@@ -55,7 +56,8 @@ def emit_source(kernel: Kernel, *, style: str = "kernel", templates_dir: Path | 
         "offsets": offsets,
         "offsets_label": offsets.label,
         "option_lines": [f"{name}={'y' if on else 'n'}" for name, on in sorted(kernel.options.items())],
-        "used_offsets": [offsets.offset(name) for name in required_names(kernel)],
+        "used_offsets": [offsets.offset(name) for name in required_names(kernel) if name != "INT_FRAME_SIZE"],
+        "part_lines": textwrap.wrap(f"A part of {kernel.file}, not the whole file. It replaces {kernel.section}.", 74),
         "style": style,
         "file_name": FILE_NAME,
         "banner": banner(kernel, style=style, templates_dir=templates_dir),

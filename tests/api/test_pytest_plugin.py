@@ -11,6 +11,7 @@ import pytest
 
 import lpgen.api  # noqa: F401 -- pytester forgets what is first imported while it runs
 from lpgen.contract.statements import STATEMENTS
+from lpgen.kernel.generations import kernel
 from lpgen.source.emit import emit_source
 from tests.commands.tools import ROOT, program
 from tests.contract.must_fail import ALL, KERNEL
@@ -93,7 +94,7 @@ def test_statements_that_no_caller_exercised_fail(tree: pytest.Pytester) -> None
 
 
 def test_settings_reach_the_run(tree: pytest.Pytester) -> None:
-    (tree.path / "asm/good.S").write_text(emit_source(KERNEL).text)
+    (tree.path / "asm/good.S").write_text(emit_source(kernel("4.9", config={"CONFIG_LIVEPATCH": False})).text)
     _ini(tree, "lpgen_files = asm/good.S\nlpgen_config = CONFIG_LIVEPATCH=n\nlpgen_kernel = 4.9\n")
     ran = _run(tree, "-q")
     names = [id_ for id_ in STATEMENTS if not id_.startswith("L") and id_ != "X3"]

@@ -24,7 +24,8 @@ from tests.commands.tools import LPGEN, environment
 from tests.contract.must_fail import ALL, KERNEL, Wrong
 
 GOOD = Wrong("good", (), "", "", ())
-SUBJECTS = [GOOD, *(w for w in ALL if w.name in ("handler_pushes_a_frame", "handler_lowers_for_a_moment"))]
+NAMES = ("handler_pushes_a_frame", "handler_lowers_for_a_moment", "handler_shares_thread_info")
+SUBJECTS = [GOOD, *(w for w in ALL if w.name in NAMES)]
 UNIT = GOOD.unit(KERNEL)
 
 

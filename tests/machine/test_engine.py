@@ -9,8 +9,8 @@ import pytest
 
 from lpgen.assembly import assemble
 from lpgen.machine.engine import (
-    MONITOR_MSR,
     MAX_BLOCKS,
+    MONITOR_MSR,
     MSR_EE,
     MSR_FP,
     MSR_SF,
