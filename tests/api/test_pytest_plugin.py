@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from importlib import metadata
 
 import pytest
 
@@ -17,7 +18,9 @@ from tests.commands.tools import ROOT, program
 from tests.contract.must_fail import ALL, KERNEL
 
 pytest_plugins = ["pytester"]
-PLUGIN = ["-p", "lpgen.pytest_plugin", "-p", "no:cacheprovider"]
+# Installed, pytest finds the plugin by its entry point, and would not take it twice.
+INSTALLED = any(point.name == "lpgen" for point in metadata.entry_points(group="pytest11"))
+PLUGIN = ["-p", "no:cacheprovider", *([] if INSTALLED else ["-p", "lpgen.pytest_plugin"])]
 WRONG = {wrong.name: wrong for wrong in ALL}
 OVERRIDE = """\
 {% extends "lpgen/livepatch_handler.S.j2" %}

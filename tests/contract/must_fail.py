@@ -24,6 +24,7 @@ class Wrong:
     edits: tuple[tuple[str, str], ...]
     only: bool = False
     kind: str | None = None
+    of: str | None = None
     interrupts: str | None = None
 
     def text(self, kernel: Kernel) -> str:

@@ -40,7 +40,7 @@ def test_refuted(wrong: Wrong) -> None:
     said = [f"{f.finding.what} {f.finding.expected} {f.finding.seen}" for f in verdict.failures]
     assert any(wrong.says in text for text in said), said
     if wrong.kind is not None:
-        for id_ in verdict.broken:
+        for id_ in verdict.broken if wrong.of is None else [wrong.of]:
             killers = verdict.statements[id_].killers
             assert killers is not None
             assert wrong.kind in killers, f"{id_} was seen broken by callers that are not of kind {wrong.kind!r}"
@@ -62,17 +62,20 @@ def test_kinds_of_scenario_that_alone_see_a_fault() -> None:
     assert {wrong.kind for wrong in ALL} - {None} == {
         "another cpu",
         "another stack",
+        "arguments in A's frame",
         "call site stores r0",
         "deep chain",
         "gpr edits",
         "graph",
         "interrupt",
         "interrupt calls",
+        "interrupt switch",
         "link",
         "marker",
         "marker destroyed",
         "nested",
         "sibling",
+        "switched off in flight",
         "tracing off",
         "twin address",
     }
