@@ -69,7 +69,7 @@ def _what_was_run(result: Result) -> str:
     watched = "each" if result.watched == plain else f"{result.watched:,}"
     said = f"{_callers(result.callers)}, seed {result.seed}; {watched} watched at every instruction"
     if result.every_boundary:
-        return f"{said}, {result.interrupted:,} interrupted: at every boundary, in every mode"
+        return f"{said}, {result.interrupted:,} interrupted: several ways of calling at every boundary, in every mode"
     return f"{said}, {result.interrupted:,} interrupted" + (
         ": a sample (all boundaries: --interrupts)" if result.interrupted and result.callers > 1 else ""
     )

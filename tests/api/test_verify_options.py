@@ -98,7 +98,7 @@ def test_every_boundary(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = _lpgen(capsys, "--interrupts")
     assert code == 0
     said = " ".join(out.split())
-    found = re.search(r"([\d,]+) interrupted: at every boundary, in every mode", said)
+    found = re.search(r"([\d,]+) interrupted: several ways of calling at every boundary, in every mode", said)
     assert found is not None
     assert int(found[1].replace(",", "")) > 3000
     assert f"holds: all {len(STATEMENTS)} statements" in out
