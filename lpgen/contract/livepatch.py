@@ -111,11 +111,13 @@ def _kept_from_c(judge: Judge, moment: Moment) -> None:
     judge.gprs(moment, left, [n for n in range(32) if n not in (0, 2, 11, 12, 13)])
     # f1-f8 and v2-v9 can hold a result, which L5 judges, as it does the nonvolatile ones.
     state = moment.state
-    for n in (0, *range(9, 14)):
-        judge.value(moment, f"f{n}", left.fpr[n], state.fpr[n])
-    for n in (0, 1, *range(10, 20)):
-        wanted, seen = int.from_bytes(left.vector(n), "little"), int.from_bytes(state.vector(n), "little")
-        judge.value(moment, f"v{n}", wanted, seen)
+    judge.count()
+    if (left.fpr, left.vr) != (state.fpr, state.vr):
+        for n in (0, *range(9, 14)):
+            judge.value(moment, f"f{n}", left.fpr[n], state.fpr[n])
+        for n in (0, 1, *range(10, 20)):
+            wanted, seen = int.from_bytes(left.vector(n), "little"), int.from_bytes(state.vector(n), "little")
+            judge.value(moment, f"v{n}", wanted, seen)
     judge.value(moment, "CR1-CR7", left.cr & 0x0FFFFFFF, moment.state.cr & 0x0FFFFFFF, Location("cr"))
     judge.value(moment, "XER", left.xer, moment.state.xer)
     judge.value(moment, "MSR", left.msr, moment.state.msr)

@@ -45,11 +45,12 @@ def expected_route(world: World, trip: Trip) -> list[tuple[str, str]]:
 
 def check_route(judge: Judge, leg: str) -> None:
     """Check the part of the way that belongs to ``leg``; the first wrong turn is reported by its own leg only."""
-    trip, world = judge.trip, judge.world
-    if any(owner == leg for _, owner in expected_route(world, trip)):
+    trip = judge.trip
+    route = expected_route(judge.world, trip)
+    if any(owner == leg for _, owner in route):
         judge.count()
     seen = [moment.where for moment in trip.moments]
-    for n, (gate, owner) in enumerate(expected_route(world, trip)):
+    for n, (gate, owner) in enumerate(route):
         if trip.cut_short and n >= len(seen):
             return
         right = n < len(seen) and seen[n] == gate and _right_one(trip, n)
@@ -58,8 +59,8 @@ def check_route(judge: Judge, leg: str) -> None:
         if owner == leg:
             _report(judge, n, gate)
         return
-    if len(seen) > len(expected_route(world, trip)) and leg == "tracer":
-        extra = trip.moments[len(expected_route(world, trip))]
+    if len(seen) > len(route) and leg == "tracer":
+        extra = trip.moments[len(route)]
         judge.broken(extra.where, "where it went", "nowhere else", NAMES.get(extra.where, extra.where))
 
 
