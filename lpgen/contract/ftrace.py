@@ -18,7 +18,8 @@ from lpgen.contract.observe import (
 )
 from lpgen.contract.register import statement
 from lpgen.contract.route import check_route
-from lpgen.machine.world import BASE_WINDOW, FTRACE_OPS, KERNEL_TOC, RED_ZONE
+from lpgen.kernel.checks import RED_ZONE
+from lpgen.machine.world import BASE_WINDOW, FTRACE_OPS, KERNEL_TOC
 
 EDITED = (*range(3, 11), *range(14, 32))
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from lpgen.machine.actors import CR_KEPT
 from lpgen.machine.state import State
 from lpgen.machine.trip import Moment, Trip
 from lpgen.machine.world import World
-
-CR_KEPT = 0x00FFF000
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lpgen.contract.judge import Judge, Location
+from lpgen.kernel.checks import RED_ZONE
 from lpgen.machine.engine import Step
 from lpgen.machine.state import State
 from lpgen.machine.trip import Moment
@@ -110,12 +111,7 @@ def before_handler(judge: Judge, moment: Moment) -> list[Step]:
 
 def handler_steps(judge: Judge, moment: Moment) -> list[Step]:
     """The instructions of livepatch_handler on the way to ``moment``: before C, or those after it."""
-    steps = [s for s in moment.steps if s.kind == "insn"]
-    if after_c(judge, moment):
-        return steps
-    handler = judge.world.image.symbols.get("livepatch_handler")
-    start = next((n for n, s in enumerate(steps) if s.pc == handler), len(steps))
-    return steps[start:]
+    return [s for s in handler_steps_all(judge, moment) if s.kind == "insn"]
 
 
 def handler_moments(judge: Judge) -> list[Moment]:
@@ -157,7 +153,7 @@ def handler_stores(judge: Judge, moment: Moment) -> list[tuple[Step, str]]:
             found.append((step, "allowed"))
         elif (
             top - LIVEPATCH_FRAME <= first and end <= top + LIVEPATCH_FRAME
-        ) or trip.frame - 288 <= first < trip.frame:
+        ) or trip.frame - RED_ZONE <= first < trip.frame:
             found.append((step, "allowed"))
         elif trip.thread.base + BASE_WINDOW <= first < trip.frame:
             found.append((step, "frame"))

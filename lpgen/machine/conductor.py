@@ -11,12 +11,13 @@ from random import Random
 
 from lpgen.callers.values import decode, encode, encode_result
 from lpgen.callers.variadic import VariadicReader
+from lpgen.kernel.checks import RED_ZONE
 from lpgen.machine.actors import back_chain, clobber, destroy_marker, state_of_a, use_stack
 from lpgen.machine.engine import Step, Stop
 from lpgen.machine.plan import CALLS, FRAME, PATCH, SAME, Interrupt, Plan, as_variadic
 from lpgen.machine.state import State
 from lpgen.machine.trip import Interruption, Moment, Trip
-from lpgen.machine.world import BASE_WINDOW, LIVEPATCH_FRAME, PACAS, RED_ZONE, CallSite, Gate, Thread, World
+from lpgen.machine.world import BASE_WINDOW, LIVEPATCH_FRAME, PACAS, CallSite, Gate, Thread, World
 
 MAX_EVENTS = 24
 # What an interrupt's handler uses below its frame.

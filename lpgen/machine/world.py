@@ -39,8 +39,6 @@ MAIN_FRAME = 0x100
 
 STACK_END_MAGIC = 0x57AC6E9D
 LIVEPATCH_FRAME = 24
-# Bytes below r1 that an interrupt leaves alone (contract section 2).
-RED_ZONE = 288
 # The part of a stack's memory that is compared as its base: 100 livepatch frames and more.
 BASE_WINDOW = 0xC00
 THREADS = ("task", "second task", "hardirq", "softirq", "emergency", "bystander")
