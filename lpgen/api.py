@@ -19,22 +19,22 @@ from lpgen.campaign import parallel
 from lpgen.contract.shrink import shrink_failures
 from lpgen.contract.suite import Item, Suite, default_callers
 from lpgen.contract.verdict import Verdict
-from lpgen.errors import LpgenError, Place
+from lpgen.errors import LpgenError
 from lpgen.kernel.generations import DEFAULT_VERSION, Kernel
 from lpgen.kernel.generations import kernel as kernel_facts
 from lpgen.kernel.offsets import read_offsets
 from lpgen.machine.cases import Case
 from lpgen.machine.plan_text import check_plan, parse_plan
+from lpgen.report.files import checked_text, read_text
 from lpgen.report.result import Result
 from lpgen.report.terminal import plain_text
-from lpgen.source.emit import FILE_NAME, STYLES, emit_source
+from lpgen.source.emit import STYLES, emit_source
 from lpgen.source.origin import template_lines
 
 __all__ = ["LpgenError", "Result", "Verdict", "report", "verify"]
 
 STDIN = "<stdin>"
 TEXT = "<text>"
-SIZE_LIMIT = 16 << 20
 
 
 def verify(
@@ -112,9 +112,9 @@ def trampolines(
         if style not in STYLES:
             raise LpgenError(f"there is no style {style!r}", hint=f"there are {' and '.join(STYLES)}")
         rendered = emit_source(kernel, style=style, templates_dir=templates)
-        return assemble_source(kernel, rendered, name=FILE_NAME, isolated=templates is not None)
+        return assemble_source(kernel, rendered, name=kernel.file_name, isolated=templates is not None)
     name = TEXT if source is None else str(source)
-    content = checked_text(text.encode(errors="replace"), name) if text is not None else read_source(Path(name))
+    content = checked_text(text.encode(errors="replace"), name) if text is not None else read_text(Path(name))
     return assemble_text(kernel, content, name)
 
 
@@ -129,32 +129,6 @@ def assemble_text(kernel: Kernel, text: str, name: str) -> Unit:
         origins=template_lines(text, offsets=own),
         isolated=True,
     )
-
-
-def read_source(path: Path) -> str:
-    """Return a file of assembly. Raises LpgenError when it is none."""
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(SIZE_LIMIT + 1)
-    except OSError as error:
-        raise LpgenError(f"cannot be read: {(error.strerror or str(error)).lower()}", place=Place(str(path))) from error
-    return checked_text(data, str(path))
-
-
-def checked_text(data: bytes, name: str) -> str:
-    """Return the assembly text in ``data``, of the file ``name``. Raises LpgenError when it is none."""
-    place = Place(name)
-    if len(data) > SIZE_LIMIT:
-        raise LpgenError(f"has more than {SIZE_LIMIT >> 20} MiB, too much for assembly text", place=place)
-    if b"\0" in data:
-        raise LpgenError("is a binary file, not assembly text", place=place)
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise LpgenError("is not UTF-8 text", place=Place(name, data.count(b"\n", 0, error.start) + 1)) from error
-    if not text.strip():
-        raise LpgenError("is empty", place=place)
-    return text
 
 
 def work(suite: Suite, callers: int | None, *, interrupts: bool) -> tuple[Iterable[Item | int], int, bool]:

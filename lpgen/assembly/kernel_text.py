@@ -14,7 +14,7 @@ def headers(kernel: Kernel) -> dict[str, str]:
 
 def defines(kernel: Kernel) -> dict[str, str]:
     """Return the CONFIG_ macros that a build of ``kernel`` has."""
-    return {name: "1" for name, on in kernel.options.items() if on}
+    return {name: "1" for name, on in kernel.options.items() if on} | {n: str(v) for n, v in kernel.numbers.items()}
 
 
 def assemble_source(kernel: Kernel, rendered: Rendered, *, name: str, isolated: bool) -> Unit:

@@ -13,11 +13,10 @@ import click
 from lpgen.assembly import Section, Unit, assemble, write_object
 from lpgen.assembly.linker import flat
 from lpgen.commands.options import CONTEXT, chosen_kernel, kernel_options
-from lpgen.errors import LpgenError, Place
-from lpgen.report.files import write_out
+from lpgen.errors import LpgenError
+from lpgen.report.files import SIZE_LIMIT, checked_text, read_text, write_out
 
 JSON_VERSION = 1
-SIZE_LIMIT = 16 << 20
 STDIN = "<stdin>"
 
 EPILOG = """\b
@@ -88,27 +87,9 @@ def command(
 
 
 def _read(file: str) -> str:
-    place = Place(STDIN if file == "-" else file)
-    try:
-        if file == "-":
-            data = sys.stdin.buffer.read(SIZE_LIMIT + 1)
-        else:
-            with Path(file).open("rb") as stream:
-                data = stream.read(SIZE_LIMIT + 1)
-    except OSError as error:
-        raise LpgenError(f"cannot be read: {(error.strerror or str(error)).lower()}", place=place) from error
-    if len(data) > SIZE_LIMIT:
-        raise LpgenError(f"has more than {SIZE_LIMIT >> 20} MiB, too much for assembly text", place=place)
-    if b"\0" in data:
-        raise LpgenError("is a binary file, not assembly text", place=place)
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise LpgenError("is not UTF-8 text", place=Place(place.file, line)) from error
-    if not text.strip():
-        raise LpgenError("is empty", place=place)
-    return text
+    if file != "-":
+        return read_text(Path(file))
+    return checked_text(sys.stdin.buffer.read(SIZE_LIMIT + 1), STDIN)
 
 
 def _assemble(

@@ -15,14 +15,17 @@ from lpgen.commands.options import (
     templates_option,
 )
 from lpgen.errors import LpgenError
-from lpgen.report.files import STDOUT, make_directory, write_all_atomic, write_out
-from lpgen.source.emit import FILE_NAME, banner, emit_source
+from lpgen.report.files import STDOUT, make_directory, read_text, write_all_atomic, write_out
+from lpgen.source.emit import banner, emit_source
 
 DEFAULT_DIR = "out"
 
 EPILOG = """\b
 Examples:
   lpgen emit                                     out/entry_64.S, for a 4.7 kernel tree
+  lpgen emit --kernel 6.12 --config .config --out ftrace_entry.S
+  lpgen emit --kernel 6.12 --ifdef               one file for every configuration
+  lpgen emit --kernel 6.12 --diff ftrace_entry.S what would change
   lpgen emit --out - --style standalone | powerpc64le-linux-gnu-as -o entry.o -
   lpgen emit --config CONFIG_FUNCTION_GRAPH_TRACER=n --out entry_64.S
   lpgen emit --all --out-dir out/                the whole kernel change
@@ -31,15 +34,21 @@ Examples:
 
 @click.command(epilog=EPILOG, context_settings=CONTEXT)
 @click.option(
-    "--out", metavar="FILE", help=f"Where to write; - is standard output.  [default: {DEFAULT_DIR}/{FILE_NAME}]"
+    "--out",
+    metavar="FILE",
+    help=f"Where to write; - is standard output.  [default: {DEFAULT_DIR}/ and the name of the kernel's file]",
 )
-@click.option("--all", "everything", is_flag=True, help="Write the whole change: headers, asm-offsets.c, Kconfig too.")
+@click.option("--ifdef", is_flag=True, help="Keep the options as #ifdef CONFIG_...: one file for every configuration.")
+@click.option("--diff", "against", metavar="FILE", help="Write nothing: show the changes to FILE; exit with 1 if any.")
+@click.option("--all", "everything", is_flag=True, help="Write what goes with it too: asm-offsets.h and asm-offsets.c.")
 @click.option("--out-dir", metavar="DIR", help=f"Where --all writes.  [default: {DEFAULT_DIR}]")
 @kernel_options
 @style_option
 @templates_option
 def command(
     out: str | None,
+    ifdef: bool,
+    against: str | None,
     everything: bool,
     out_dir: str | None,
     version: str,
@@ -47,36 +56,54 @@ def command(
     offsets: str | None,
     style: str,
     templates: str | None,
-) -> None:
-    """Write the drop-in ftrace_caller and livepatch_handler for a kernel."""
+) -> int:
+    """Write the drop-in ftrace_caller and livepatch_handler for a kernel.
+
+    It replaces the file that this kernel builds them from: lpgen kernels VERSION says which.
+    """
     if everything and out is not None:
         raise LpgenError("--out is for one file", hint="use --out-dir with --all")
     if out_dir is not None and not everything:
         raise LpgenError("--out-dir is for --all", hint="use --out FILE, or add --all")
+    if against is not None and (everything or out is not None):
+        raise LpgenError("--diff writes nothing", hint=f"leave out {'--all' if everything else '--out'}")
     if out_dir == "":
         raise LpgenError("--out-dir names no directory", hint="give a directory's name")
     kernel = chosen_kernel(version, config, offsets)
     directory = templates_dir(templates)
-    text = emit_source(kernel, style=style, templates_dir=directory).text
+    text = emit_source(kernel, style=style, templates_dir=directory, ifdef=ifdef).text
+    if against is not None:
+        return _show_diff(against, kernel.file_name, text)
     if not everything:
         if out is None:
             make_directory(Path(DEFAULT_DIR))
-        target = out if out is not None else f"{DEFAULT_DIR}/{FILE_NAME}"
+        target = out if out is not None else f"{DEFAULT_DIR}/{kernel.file_name}"
         write_out(target, text)
         if target not in STDOUT:
             click.echo(f"{target}: {_summary(text)}", err=True)
-        return
+        return 0
     from lpgen.source.change import change_files
 
-    files = {FILE_NAME: text}
-    files |= change_files(
-        kernel, banner=banner(kernel, style=style, templates_dir=directory, everything=True), templates_dir=directory
-    )
+    said = banner(kernel, style=style, templates_dir=directory, everything=True, ifdef=ifdef)
+    files = {kernel.file_name: text}
+    files |= change_files(kernel, banner=said, templates_dir=directory)
     where = Path(out_dir or DEFAULT_DIR)
     make_directory(where)
     write_all_atomic({where / name: content for name, content in files.items()})
     for name, content in files.items():
         click.echo(f"{where / name}: {_summary(content)}", err=True)
+    return 0
+
+
+def _show_diff(against: str, name: str, text: str) -> int:
+    """Print what turns the file ``against`` into ``text``; return 1 if there is anything, as diff does."""
+    from difflib import unified_diff
+
+    old = read_text(Path(against))
+    lines = unified_diff(old.splitlines(), text.splitlines(), against, name, lineterm="")
+    shown = "".join(f"{line}\n" for line in lines)
+    write_out("-", shown)
+    return 1 if shown or old != text else 0
 
 
 def _summary(text: str) -> str:

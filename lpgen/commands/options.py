@@ -28,7 +28,12 @@ def kernel_options(function: Callable[..., Any]) -> Callable[..., Any]:
             metavar="FILE",
             help="asm-offsets.h of a kernel build, or TOML as `lpgen offsets` writes it.  [default: lpgen's own]",
         ),
-        click.option("--config", metavar="CONFIG_X=y|n", multiple=True, help="Set a kernel option; may be repeated."),
+        click.option(
+            "--config",
+            metavar="CONFIG_X=y|n|FILE",
+            multiple=True,
+            help="Set a kernel option, or take all from a kernel's .config; may be repeated.",
+        ),
         click.option("--kernel", "version", default=DEFAULT_VERSION, show_default=True, help="Kernel version."),
     ):
         function = option(function)
@@ -53,14 +58,33 @@ def templates_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
-def chosen_kernel(version: str, config: tuple[str, ...], offsets: str | None) -> Kernel:
-    """Return the kernel that the options name. Raises LpgenError for an option or a file that is wrong."""
-    wanted: dict[str, bool] = {}
+def chosen_config(config: tuple[str, ...]) -> tuple[dict[str, bool | int], dict[str, bool | int] | None]:
+    """Return the settings that --config names one by one, and what the .config files among them say (None: none).
+
+    Later ones win over earlier ones. Raises LpgenError for what is neither a setting nor a .config.
+    """
+    wanted: dict[str, bool | int] = {}
+    dotconfig: dict[str, bool | int] | None = None
     for setting in config:
         name, equals, value = setting.partition("=")
-        if not name or not equals or value not in ("y", "n"):
-            raise LpgenError(f"--config {setting!r}: not a setting", hint="write CONFIG_NAME=y or CONFIG_NAME=n")
-        wanted[name] = value == "y"
+        number = value.isascii() and value.isdecimal() and len(value) < 10
+        if equals and name and (value in ("y", "n") or number):
+            wanted[name] = int(value) if number else value == "y"
+        elif setting and not equals and Path(setting).exists():
+            from lpgen.kernel.dotconfig import read_dotconfig
+
+            dotconfig = (dotconfig or {}) | read_dotconfig(Path(setting))
+        else:
+            raise LpgenError(
+                f"--config {setting!r}: neither a setting nor a file",
+                hint="write CONFIG_NAME=y or CONFIG_NAME=n, or name a kernel's .config",
+            )
+    return wanted, dotconfig
+
+
+def chosen_kernel(version: str, config: tuple[str, ...], offsets: str | None) -> Kernel:
+    """Return the kernel that the options name. Raises LpgenError for an option or a file that is wrong."""
+    wanted, dotconfig = chosen_config(config)
     given = None
     if offsets is not None:
         if not offsets:
@@ -68,7 +92,7 @@ def chosen_kernel(version: str, config: tuple[str, ...], offsets: str | None) ->
         from lpgen.kernel.offsets import read_offsets
 
         given = read_offsets(Path(offsets))
-    return kernel(version, config=wanted, offsets=given)
+    return kernel(version, config=wanted, offsets=given, dotconfig=dotconfig)
 
 
 def templates_dir(templates: str | None) -> Path | None:

@@ -150,7 +150,8 @@ def _one_of(given: dict[str, bool], together: tuple[str, ...] = ()) -> None:
 
 
 def _standard_input() -> str:
-    from lpgen.api import SIZE_LIMIT, STDIN, checked_text
+    from lpgen.api import STDIN
+    from lpgen.report.files import SIZE_LIMIT, checked_text
 
     return checked_text(sys.stdin.buffer.read(SIZE_LIMIT + 1), STDIN)
 

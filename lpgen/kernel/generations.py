@@ -6,10 +6,11 @@ A new generation is a new data file: nothing here names one.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from pathlib import PurePosixPath
+from typing import Any, Literal
 
 from lpgen.errors import LpgenError
 from lpgen.kernel.names import closest, known_names
@@ -19,25 +20,39 @@ from lpgen.resources import read_data
 
 DEFAULT_VERSION = "4.7"
 
+# CONFIG_NAME to on or off, or to its number.
+Config = Mapping[str, bool | int]
+SymbolKind = Literal["function", "label", "data", "area"]
+# Range of a 32-bit count of stubs of 24 bytes that stays within a branch's reach of the code in front of them.
+_NUMBERS = range(1, 1 << 20)
+
 
 @dataclass(frozen=True)
 class Symbol:
-    """An entry point of the trampolines: ``name`` and what it is for."""
+    """A symbol of the trampolines: ``name``, what it is for, and its ``kind`` (symbols.toml).
+
+    ``inner``: nothing outside the file refers to it.
+    """
 
     name: str
     what: str
+    kind: SymbolKind = "function"
+    inner: bool = False
 
 
 @dataclass(frozen=True)
 class Kernel:
     """The facts of one kernel in one configuration.
 
-    ``features`` are the named features that templates and checks ask for (their meaning is in gN.toml), those whose
-    option is off left out. ``file`` is the kernel file that the assembly replaces (``section``: which part of it).
+    ``features`` are the named features that templates and checks ask for (features.toml), those whose option is off
+    left out; ``backports`` those of them that a point release of an older series got later. ``options`` says which
+    options are on, ``numbers`` the values of those that are numbers. ``feature_options`` maps a feature to the options
+    that it takes, ``unless`` to the one that must be off.
+    ``file`` is the kernel file that the assembly replaces (``section``: which part of it; empty: the whole file).
     ``call_sites`` are the forms of the call into ftrace_caller, ``commits`` maps a kernel commit to what it brought.
     ``thread_shift`` is the log2 of a stack's size, ``thread_info_size`` is in bytes (for SMP, with 128-byte cache
     lines): how section 5 of the contract lays out a stack. ``new_offsets`` are the names that the kernel change adds to
-    asm-offsets.c; the kernel defines the others anyway.
+    asm-offsets.c; the kernel defines the others anyway. ``change_files`` are the files of `lpgen emit --all`.
     """
 
     version: str
@@ -55,101 +70,210 @@ class Kernel:
     thread_shift: int
     thread_info_size: int
     new_offsets: tuple[str, ...]
+    change_files: tuple[str, ...] = ()
+    backports: tuple[str, ...] = ()
+    numbers: dict[str, int] = field(hash=False, default_factory=dict)
+    feature_options: Mapping[str, tuple[str, ...]] = field(hash=False, default_factory=dict)
+    unless: Mapping[str, str] = field(hash=False, default_factory=dict)
 
     @property
     def offsets_file(self) -> str | None:
         """The name (no directories) of the file that the offsets were read from; None for lpgen's defaults."""
         return None if self.offsets.file is None else self.offsets.label
 
+    @property
+    def file_name(self) -> str:
+        """The name (no directories) of the kernel file that the assembly replaces."""
+        return PurePosixPath(self.file).name
+
+    @property
+    def stub_count(self) -> int:
+        """How many out-of-line stubs ftrace_ool_stub_text has room for."""
+        return self.numbers.get("CONFIG_PPC_FTRACE_OUT_OF_LINE_NUM_RESERVE", 0)
+
+    def option_of(self, name: str) -> str:
+        """Return the option of this generation that stands for ``name``: CONFIG_LIVEPATCH_64 for CONFIG_LIVEPATCH."""
+        if name in self.options:
+            return name
+        facts = _table("options")
+        return next((option for option in self.options if facts[option].get("alias") == name), name)
+
 
 def kernel(
-    version: str = DEFAULT_VERSION, *, config: Mapping[str, bool] | None = None, offsets: Offsets | None = None
+    version: str = DEFAULT_VERSION,
+    *,
+    config: Config | None = None,
+    offsets: Offsets | None = None,
+    dotconfig: Config | None = None,
 ) -> Kernel:
     """Return the kernel ``version`` with the options ``config`` (CONFIG_NAME to on or off; others have their default).
 
-    ``offsets`` are those of a person's own kernel build; None means lpgen's defaults for the version. Raises LpgenError
-    for a version lpgen does not have, an option the generation does not have, or offsets that lack a name it needs.
+    ``dotconfig`` is what a kernel's .config says of them, names that do not matter included: what neither settles has
+    Kconfig's default then, and lpgen's own without a .config. ``offsets`` are those of a person's own kernel build; None
+    means lpgen's defaults for the version. Raises LpgenError for a version lpgen does not have, an option the generation
+    does not have, options that exclude each other, or offsets that lack a name it needs.
     """
     wanted = parse_version(version)
     facts = _generation(wanted)
-    options = _options(facts, config or {})
+    options, numbers = _options(facts, wanted, config or {}, dotconfig)
+    declared, backports = _features(facts, wanted)
     features = frozenset(
-        name for name, feature in facts["features"].items() if "option" not in feature or options[feature["option"]]
+        name
+        for name, feature in declared.items()
+        if all(options[option] for option in feature.get("options", ())) and not options.get(feature.get("unless", ""))
     )
     layout = next(name for name in facts["layouts"] if in_span(wanted, *layout_span(name)))
+    file = [entry for entry in facts["files"] if parse_version(entry["first"]) <= wanted][-1]
     made = Kernel(
         version=version_text(wanted),
         generation=facts["id"],
         layout=layout,
         features=features,
         options=options,
-        file=facts["file"],
+        file=file["name"],
         offsets=default_offsets(layout, version_text(wanted)) if offsets is None else offsets,
         title=facts["title"],
-        section=facts["section"],
-        symbols=tuple(
-            Symbol(symbol["name"], symbol["what"])
-            for symbol in facts["symbols"]
-            if symbol.get("feature") is None or symbol["feature"] in features
-        ),
-        call_sites=tuple(tuple(site) for site in facts["call_sites"]),
-        commits={commit["id"]: commit["what"] for commit in facts["commits"]},
+        section=file.get("section", ""),
+        symbols=_symbols(features),
+        call_sites=tuple(tuple(site["code"]) for site in facts["call_sites"] if _is_there(site, features)),
+        commits={commit["id"]: commit["what"] for commit in facts.get("commits", ())},
         thread_shift=facts["stack"]["thread_shift"],
         thread_info_size=facts["stack"]["thread_info_size"],
         new_offsets=tuple(facts["new_offsets"]),
+        change_files=tuple(facts["change_files"]),
+        backports=backports,
+        numbers=numbers,
+        feature_options={name: tuple(feature.get("options", ())) for name, feature in declared.items()},
+        unless={name: feature["unless"] for name, feature in declared.items() if "unless" in feature},
     )
     if offsets is not None:
         check_offsets(offsets, required_names(made))
     return made
 
 
+def every_config(version: str) -> Iterator[dict[str, bool | int]]:
+    """Yield each possible setting of the on-off options of a kernel, the default one first."""
+    from itertools import product
+
+    default = kernel(version)
+    for values in product((True, False), repeat=len(default.options)):
+        config: dict[str, bool | int] = dict(zip(default.options, values, strict=True))
+        facts = _table("options")
+        if all(config[need] for name, on in config.items() if on for need in facts[name].get("needs", ())):
+            yield config
+
+
+def settings_of(kernel: Kernel) -> dict[str, bool | int]:
+    """Return the fewest settings, in the options' order, that make the options of ``kernel`` out of the defaults."""
+    wanted = parse_version(kernel.version)
+    facts = _generation(wanted)
+    settings: dict[str, bool | int] = {}
+    for name, value in (*kernel.options.items(), *kernel.numbers.items()):
+        options, numbers = _options(facts, wanted, settings, None)
+        if (options | numbers)[name] != value:
+            settings[name] = value
+    return settings
+
+
+def setting_text(name: str, value: bool | int) -> str:
+    """Return a setting as --config takes it."""
+    if isinstance(value, bool):
+        return f"{name}={'y' if value else 'n'}"
+    return f"{name}={value}"
+
+
 def required_names(kernel: Kernel) -> tuple[str, ...]:
     """Return the names of asm-offsets.h that ``kernel`` cannot do without, in the order of names.toml."""
     return tuple(
-        name.name for name in known_names().values() if name.needed == "always" or name.needed in kernel.features
+        name.name
+        for name in known_names().values()
+        if name.needed and all(need == "always" or need in kernel.features for need in name.needed)
     )
 
 
 def defined_offsets(kernel: Kernel) -> Offsets:
     """Return the offsets that the build of ``kernel`` defines: those of an option that is off are left out."""
     return kernel.offsets.without(
-        name.name for name in known_names().values() if kernel.options.get(name.option) is False
+        name.name for name in known_names().values() if kernel.options.get(kernel.option_of(name.option)) is False
     )
 
 
-def supported() -> tuple[str, str]:
-    """Return the first and the last kernel that lpgen has."""
-    spans = [(span["first"], span["last"]) for facts in _generations() for span in _spans(facts)]
-    return min((first for first, _ in spans), key=parse_version), max((last for _, last in spans), key=parse_version)
+def supported() -> tuple[str, str | None]:
+    """Return the first and the last kernel that lpgen has (None: no end)."""
+    facts = _generations()
+    return facts[0]["first"], facts[-1].get("last")
+
+
+def spans() -> Iterator[tuple[str, str, str | None]]:
+    """Yield each generation with its first and its last kernel (None: no end), in order."""
+    for facts in _generations():
+        yield facts["id"], facts["first"], facts.get("last")
+
+
+def versions_of(generation: str) -> tuple[str, ...]:
+    """Return kernels of a generation that differ in what lpgen knows of them: where a layout, a file, a feature begins.
+
+    The first kernel of the generation comes first, back-ported features' kernels last. Raises LpgenError for an unknown
+    generation.
+    """
+    facts = next((facts for facts in _generations() if facts["id"] == generation), None)
+    if facts is None:
+        raise LpgenError(f"{generation!r} is not a generation", hint=f"there are {', '.join(g for g, *_ in spans())}")
+    marks = {facts["first"], *(layout_span(name)[0] for name in facts["layouts"])}
+    marks |= {entry["first"] for entry in facts["files"]}
+    marks |= {feature["first"] for feature in facts["features"].values() if "first" in feature}
+    inside = [mark for mark in marks if in_span(parse_version(mark), facts["first"], facts.get("last"))]
+    ported = [
+        span["first"]
+        for ported_spans in _table("backports").values()
+        for span in ported_spans
+        if in_span(parse_version(span["first"]), facts["first"], facts.get("last"))
+    ]
+    return (*sorted(inside, key=parse_version), *sorted(ported, key=parse_version))
+
+
+def feature_texts() -> Mapping[str, str]:
+    """Return what each named feature means."""
+    return {name: facts["what"] for name, facts in _table("features").items()}
+
+
+def option_texts() -> Mapping[str, str]:
+    """Return what each option changes."""
+    return {name: facts["what"] for name, facts in _table("options").items()}
 
 
 @cache
+def _table(name: str) -> dict[str, Any]:
+    return tomllib.loads(read_data(f"kernel/data/{name}.toml"))
+
+
+@cache
+def _generation_file(number: int) -> dict[str, Any] | None:
+    try:
+        text = read_data(f"kernel/data/g{number}.toml")
+    except OSError:
+        return None
+    return tomllib.loads(text)
+
+
+def _each_generation() -> Iterator[dict[str, Any]]:
+    """Yield the generations' data files: g1.toml, g2.toml and so on, up to the first that is not there."""
+    number = 1
+    while (facts := _generation_file(number)) is not None:
+        yield facts
+        number += 1
+
+
 def _generations() -> tuple[dict[str, Any], ...]:
-    """Return the generations' data files: g1.toml, g2.toml and so on, up to the first that is not there."""
-    found: list[dict[str, Any]] = []
-    while True:
-        try:
-            text = read_data(f"kernel/data/g{len(found) + 1}.toml")
-        except OSError:
-            return tuple(found)
-        found.append(tomllib.loads(text))
-
-
-def _spans(facts: dict[str, Any]) -> list[dict[str, str]]:
-    """Return the spans of kernels of a generation: first..last, then ``also`` (late point releases)."""
-    return [{"first": facts["first"], "last": facts["last"]}, *facts.get("also", [])]
+    return tuple(_each_generation())
 
 
 def _generation(version: Version) -> dict[str, Any]:
-    """Return the generation of ``version``: of several spans that hold it, the one that begins last."""
-    fits = [
-        (parse_version(span["first"]), facts)
-        for facts in _generations()
-        for span in _spans(facts)
-        if in_span(version, span["first"], span["last"])
-    ]
-    if fits:
-        return max(fits, key=lambda fit: fit[0])[1]
+    """Return the generation of ``version``."""
+    for facts in _each_generation():
+        # The first that does not end before it: the files are in the order of their kernels.
+        if in_span(version, facts["first"], facts.get("last")):
+            return facts
     first, last = supported()
     if version < parse_version(first):
         raise LpgenError(
@@ -162,12 +286,100 @@ def _generation(version: Version) -> dict[str, Any]:
     )
 
 
-def _options(facts: dict[str, Any], config: Mapping[str, bool]) -> dict[str, bool]:
-    options: dict[str, bool] = {name: option["default"] for name, option in facts["options"].items()}
-    for name, value in config.items():
-        if name not in options:
-            near = closest(name.removeprefix("CONFIG_"), [known.removeprefix("CONFIG_") for known in options])
-            hint = f"did you mean CONFIG_{near}?" if near else f"it has {', '.join(options)}"
-            raise LpgenError(f"{name} is not an option of generation {facts['id']}", hint=hint)
-        options[name] = bool(value)
-    return options
+def _features(facts: dict[str, Any], version: Version) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the features that the kernel can have, and which of them are back-ported."""
+    declared = {
+        name: feature
+        for name, feature in facts["features"].items()
+        if "first" not in feature or parse_version(feature["first"]) <= version
+    }
+    ported = tuple(
+        name
+        for name, ported_spans in _table("backports").items()
+        if name not in declared and any(in_span(version, span["first"], span["last"]) for span in ported_spans)
+    )
+    return declared | {name: {} for name in ported}, ported
+
+
+def _is_there(entry: Mapping[str, Any], features: Iterable[str]) -> bool:
+    """Say whether what an entry of a data file ``needs``, and nothing of its ``unless``, is among ``features``."""
+
+    def listed(key: str) -> list[str]:
+        names = entry.get(key, [])
+        return [names] if isinstance(names, str) else names
+
+    return all(name in features for name in listed("needs")) and not any(name in features for name in listed("unless"))
+
+
+def _symbols(features: frozenset[str]) -> tuple[Symbol, ...]:
+    return tuple(
+        Symbol(entry["name"], entry["what"], entry["kind"], entry.get("inner", False))
+        for entry in _table("symbols")["symbols"]
+        if _is_there(entry, features)
+    )
+
+
+def _options(
+    facts: dict[str, Any], version: Version, config: Config, dotconfig: Config | None
+) -> tuple[dict[str, bool], dict[str, int]]:
+    """Return the options of the kernel, on or off, and those that are numbers, as they are settled or by default."""
+    table = _table("options")
+    names = [
+        name
+        for name, option in facts["options"].items()
+        if "first" not in option or parse_version(option["first"]) <= version
+    ]
+    settled = {name: value for name in names if (value := _from_dotconfig(name, table[name], dotconfig)) is not None}
+    settled |= _settled(facts, names, config)
+    options: dict[str, bool] = {}
+    numbers: dict[str, int] = {}
+    for name in names:
+        option = table[name]
+        if option.get("type") == "number":
+            numbers[name] = int(settled.get(name, option["default"]))
+            continue
+        default = option.get("kconfig", option["default"]) if dotconfig is not None else option["default"]
+        default = default and all(options[need] for need in (*option.get("needs", ()), *option.get("follows", ())))
+        options[name] = bool(settled.get(name, default))
+        missing = [need for need in option.get("needs", ()) if options[name] and not options[need]]
+        if missing:
+            raise LpgenError(f"{name}=y needs {missing[0]}=y", hint=f"set {missing[0]}=y, or {name}=n")
+    return options, numbers
+
+
+def _from_dotconfig(name: str, option: Mapping[str, Any], dotconfig: Config | None) -> bool | int | None:
+    if dotconfig is None:
+        return None
+    value = dotconfig.get(name)
+    return dotconfig.get(option["alias"]) if value is None and "alias" in option else value
+
+
+def _settled(facts: dict[str, Any], names: list[str], config: Config) -> dict[str, bool | int]:
+    """Return the settings of a person by the names of this generation. Raises LpgenError for one it does not have."""
+    table = _table("options")
+    aliases = {table[name]["alias"]: name for name in names if "alias" in table[name]}
+    settled: dict[str, bool | int] = {}
+    for given, value in config.items():
+        name = aliases.get(given, given)
+        if name not in names:
+            _refuse_option(facts, given, names)
+        if table[name].get("type") == "number":
+            if isinstance(value, bool) or value not in _NUMBERS:
+                reason = f"{name}={'y' if value is True else 'n' if value is False else value}: not a number of it"
+                raise LpgenError(reason, hint=f"give a number from {_NUMBERS.start} to {_NUMBERS.stop - 1}")
+        elif value not in (0, 1):
+            raise LpgenError(f"{name}={value}: it is on or off", hint=f"write {name}=y or {name}=n")
+        if settled.get(name, value) != value:
+            raise LpgenError(f"{given} and {name} contradict each other", hint=f"{name} is what {given} sets")
+        settled[name] = value
+    return settled
+
+
+def _refuse_option(facts: dict[str, Any], given: str, names: list[str]) -> None:
+    near = closest(given.removeprefix("CONFIG_"), [known.removeprefix("CONFIG_") for known in names])
+    if given in _table("options"):
+        reason = f"{given} changes nothing in generation {facts['id']}"
+    else:
+        reason = f"{given} is not an option of generation {facts['id']}"
+    close = near is not None and given not in _table("options")
+    raise LpgenError(reason, hint=f"did you mean CONFIG_{near}?" if close else f"it has {', '.join(names)}")

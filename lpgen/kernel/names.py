@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
+from typing import Any
 
 from lpgen.resources import read_data
 
@@ -15,11 +16,11 @@ KINDS = frozenset({"frame", "slot", "doubleword", "byte", "size"})
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A known name: ``kind`` (see names.toml), ``needed`` ("always", a feature, or ""), ``option``, ``alias``."""
+    """A known name: ``kind`` (see names.toml), ``needed`` ("always", or features), ``option``, ``alias``."""
 
     name: str
     kind: str
-    needed: str = ""
+    needed: tuple[str, ...] = ()
     option: str = ""
     alias: str = ""
 
@@ -33,7 +34,12 @@ class Name:
 def known_names() -> Mapping[str, Name]:
     """Return the known names, in the order of names.toml."""
     table = tomllib.loads(read_data("kernel/data/names.toml"))
-    return MappingProxyType({name: Name(name, **facts) for name, facts in table.items()})
+    return MappingProxyType({name: Name(name, **_listed(facts)) for name, facts in table.items()})
+
+
+def _listed(facts: dict[str, Any]) -> dict[str, Any]:
+    needed = facts.get("needed", [])
+    return facts | {"needed": (needed,) if isinstance(needed, str) else tuple(needed)}
 
 
 def closest(name: str, candidates: Iterable[str], *, cutoff: float = 0.75) -> str | None:

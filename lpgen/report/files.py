@@ -16,6 +16,36 @@ from lpgen.errors import LpgenError, Place
 STDOUT = ("-", "/dev/stdout")
 
 
+# Far more than any assembly text.
+SIZE_LIMIT = 16 << 20
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a person's file. Raises LpgenError when it cannot be read or is none."""
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(SIZE_LIMIT + 1)
+    except OSError as error:
+        raise LpgenError(f"cannot be read: {_reason(error)}", place=Place(str(path))) from error
+    return checked_text(data, str(path))
+
+
+def checked_text(data: bytes, name: str) -> str:
+    """Return the text in ``data``, of the file ``name``, which may not be empty. Raises LpgenError when it is none."""
+    place = Place(name)
+    if len(data) > SIZE_LIMIT:
+        raise LpgenError(f"has more than {SIZE_LIMIT >> 20} MiB, too much for assembly text", place=place)
+    if b"\0" in data:
+        raise LpgenError("is a binary file, not assembly text", place=place)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise LpgenError("is not UTF-8 text", place=Place(name, data.count(b"\n", 0, error.start) + 1)) from error
+    if not text.strip():
+        raise LpgenError("is empty", place=place)
+    return text
+
+
 def write_out(out: str, data: str | bytes) -> None:
     """Write to the file ``out``, or to standard output when it is ``-``."""
     if out in STDOUT:

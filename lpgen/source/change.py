@@ -13,10 +13,6 @@ from lpgen.kernel.names import known_names
 from lpgen.kernel.offsets import Offset, default_offsets
 from lpgen.source.render import render
 
-# The files, in the order they are written; each is rendered from the template NAME.j2.
-CHANGE_FILES = ("asm-offsets.h", "asm-offsets.c", "Kconfig", "livepatch.h")
-
-
 @dataclass(frozen=True, slots=True)
 class Group:
     """Entries of asm-offsets.c under one ``#ifdef option`` (empty: under none)."""
@@ -36,12 +32,12 @@ def offsets_header(kernel: Kernel, *, banner: str, templates_dir: Path | None = 
 def change_files(kernel: Kernel, *, banner: str, templates_dir: Path | None = None) -> dict[str, str]:
     """Return what the kernel change consists of besides the assembly: name of the file to its text.
 
-    asm-offsets.h are the generated constants, asm-offsets.c the entries that generate them in a kernel build, Kconfig
-    and livepatch.h what their names say. ``banner`` is one line, the first comment of each. ``templates_dir`` is
+    Which files is the kernel's: asm-offsets.h are the generated constants, asm-offsets.c the entries that generate them
+    in a kernel build, and Kconfig and livepatch.h came with the change that brought livepatch. ``banner`` is one line, the first comment of each. ``templates_dir`` is
     searched before the shipped templates. Raises LpgenError for a template's fault.
     """
     context = _context(kernel, banner)
-    return {name: render(f"{name}.j2", context, templates_dir=templates_dir).text for name in CHANGE_FILES}
+    return {name: render(f"{name}.j2", context, templates_dir=templates_dir).text for name in kernel.change_files}
 
 
 def _context(kernel: Kernel, banner: str) -> dict[str, object]:
@@ -55,8 +51,8 @@ def _context(kernel: Kernel, banner: str) -> dict[str, object]:
         "offsets": defined_offsets(kernel).entries,
         "offsets_label": kernel.offsets.label,
         "livepatch_sp": _source_entry(kernel, "TI_livepatch_sp"),
-        "new_groups": _groups(_source_entry(kernel, name) for name in kernel.new_offsets),
-        "old_groups": _groups(entry for entry in kernel.offsets.entries if entry.name not in kernel.new_offsets),
+        "new_groups": _groups(kernel, (_source_entry(kernel, name) for name in kernel.new_offsets)),
+        "old_groups": _groups(kernel, (entry for entry in kernel.offsets.entries if entry.name not in kernel.new_offsets)),
     }
 
 
@@ -69,6 +65,10 @@ def _source_entry(kernel: Kernel, name: str) -> Offset:
     return known.offset(name)
 
 
-def _groups(entries: Iterable[Offset]) -> list[Group]:
+def _groups(kernel: Kernel, entries: Iterable[Offset]) -> list[Group]:
     names = known_names()
-    return [Group(option, tuple(group)) for option, group in groupby(entries, key=lambda e: names[e.name].option)]
+
+    def option(entry: Offset) -> str:
+        return kernel.option_of(names[entry.name].option)
+
+    return [Group(name, tuple(group)) for name, group in groupby(entries, key=option)]

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from lpgen import __version__
 from lpgen.errors import LpgenError
-from lpgen.kernel.generations import Kernel, required_names
+from lpgen.kernel.generations import Kernel, required_names, setting_text, settings_of
+from lpgen.source.conditions import Conditions
 from lpgen.source.render import Rendered, render
 
 STYLES = ("kernel", "standalone")
 TOP_TEMPLATE = "entry_64.S.j2"
-FILE_NAME = "entry_64.S"
 
 
 def gpr(number: int) -> str:
@@ -25,17 +25,25 @@ def gpr(number: int) -> str:
 
 
 def banner(
-    kernel: Kernel, *, style: str = "kernel", templates_dir: Path | None = None, everything: bool = False
+    kernel: Kernel,
+    *,
+    style: str = "kernel",
+    templates_dir: Path | None = None,
+    everything: bool = False,
+    ifdef: bool = False,
 ) -> str:
     """Return version and the command that makes the same text again; names only, no directories, no date."""
     words = ["lpgen", "emit", "--kernel", kernel.version]
     if everything:
         words.append("--all")
+    if ifdef:
+        words.append("--ifdef")
     if style != "kernel":
         words += ["--style", style]
-    for name, on in sorted(kernel.options.items()):
-        if not on:
-            words += ["--config", f"{name}=n"]
+    # With #ifdef the options are not settled here; a number may be, in what goes with the assembly.
+    for name, value in settings_of(kernel).items():
+        if not ifdef or everything:
+            words += ["--config", setting_text(name, value)]
     if kernel.offsets_file is not None:
         words += ["--offsets", kernel.offsets_file]
     if templates_dir is not None:
@@ -46,21 +54,46 @@ def banner(
     return line
 
 
-def emit_source(kernel: Kernel, *, style: str = "kernel", templates_dir: Path | None = None) -> Rendered:
-    """Render the assembly for ``kernel`` in ``style`` (one of STYLES). Raises LpgenError for a template's fault."""
+def emit_source(
+    kernel: Kernel, *, style: str = "kernel", templates_dir: Path | None = None, ifdef: bool = False
+) -> Rendered:
+    """Render the assembly for ``kernel`` in ``style`` (one of STYLES). Raises LpgenError for a template's fault.
+
+    ``ifdef`` (style kernel): the text is for every configuration, with #ifdef CONFIG_... around what an option decides.
+    """
+    if ifdef and style != "kernel":
+        raise LpgenError(f"style {style} has no kernel configuration for #ifdef to test", hint="use --style kernel")
     offsets = kernel.offsets
+    conditions = Conditions(kernel, keep=ifdef)
     context: dict[str, object] = {
         "kernel": kernel,
-        "features": kernel.features,
+        "conditions": conditions,
+        "features": conditions.features,
+        "kept": conditions.kept,
         "options": kernel.options,
         "offsets": offsets,
         "offsets_label": offsets.label,
-        "option_lines": [f"{name}={'y' if on else 'n'}" for name, on in sorted(kernel.options.items())],
+        "option_lines": _option_lines(kernel, ifdef),
         "used_offsets": [offsets.offset(name) for name in required_names(kernel) if name != "INT_FRAME_SIZE"],
-        "part_lines": textwrap.wrap(f"A part of {kernel.file}, not the whole file. It replaces {kernel.section}.", 74),
+        "part_lines": textwrap.wrap(_part(kernel), 74),
         "style": style,
-        "file_name": FILE_NAME,
-        "banner": banner(kernel, style=style, templates_dir=templates_dir),
+        "file_name": kernel.file_name,
+        "banner": banner(kernel, style=style, templates_dir=templates_dir, ifdef=ifdef),
         "gpr": gpr,
     }
     return render(TOP_TEMPLATE, context, templates_dir=templates_dir)
+
+
+def _option_lines(kernel: Kernel, ifdef: bool) -> list[str]:
+    if ifdef:
+        return textwrap.wrap(f"For every setting of {', '.join(sorted(kernel.options))}.", 74)
+    lines = [setting_text(name, on) for name, on in sorted(kernel.options.items())]
+    if "out_of_line" in kernel.features:
+        lines += [setting_text(name, number) for name, number in sorted(kernel.numbers.items())]
+    return lines
+
+
+def _part(kernel: Kernel) -> str:
+    if kernel.section:
+        return f"A part of {kernel.file}, not the whole file. It replaces {kernel.section}."
+    return f"Replaces the whole of {kernel.file}."

@@ -25,12 +25,15 @@ def template_lines(
     match = _BANNER.search("\n".join(text.split("\n")[:BANNER_LINES]))
     if match is None:
         return None
-    version, style, config = "", "kernel", {}
+    version, style, ifdef, config = "", "kernel", False, dict[str, bool | int]()
     try:
         words = iter(shlex.split(match[1]))
     except ValueError:
         return None
     for word in words:
+        if word == "--ifdef":
+            ifdef = True
+            continue
         value = next(words, "")
         if word == "--kernel":
             version = value
@@ -38,11 +41,11 @@ def template_lines(
             style = value
         elif word == "--config":
             name, _, setting = value.partition("=")
-            config[name] = setting == "y"
+            config[name] = int(setting) if setting.isdecimal() else setting == "y"
         elif word not in ("--offsets", "--templates"):
             return None
     try:
-        made = emit_source(kernel(version, config=config, offsets=offsets), style=style, templates_dir=templates_dir)
+        made = emit_source(kernel(version, config=config, offsets=offsets), style=style, templates_dir=templates_dir, ifdef=ifdef)
     except LpgenError:
         # Made by another lpgen, or by hand: then nothing is known of its templates.
         return None

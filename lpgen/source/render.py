@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import jinja2
+from jinja2 import nodes
 from jinja2.ext import Extension
 from jinja2.lexer import Token, TokenStream
+from jinja2.parser import Parser
 
 from lpgen import resources
 from lpgen.errors import LpgenError, Place
@@ -56,6 +59,36 @@ class _Markers(Extension):
             yield Token(token.lineno, token.type, value)
 
 
+class _When(Extension):
+    """``{% when FEATURE %} ... {% otherwise %} ... {% endwhen %}``: text that depends on a feature.
+
+    The context's ``conditions`` say whether a part is shown, and what stands before, between and behind the parts:
+    nothing, or the #ifdef of the feature's option where the options are kept in the text.
+    """
+
+    tags: ClassVar[set[str]] = {"when"}
+
+    def parse(self, parser: Parser) -> list[nodes.Node]:
+        line = next(parser.stream).lineno
+        feature = nodes.Const(parser.stream.expect("name").value)
+        body = parser.parse_statements(("name:otherwise", "name:endwhen"))
+        other: list[nodes.Node] = []
+        if next(parser.stream).value == "otherwise":
+            other = parser.parse_statements(("name:endwhen",), drop_needle=True)
+
+        def ask(method: str, *values: nodes.Expr) -> nodes.Expr:
+            target = nodes.Getattr(nodes.Name("conditions", "load"), method, "load")
+            return nodes.Call(target, [feature, *values], [], None, None, lineno=line)
+
+        parts: list[nodes.Node] = [nodes.Output([ask("opening")], lineno=line)]
+        parts.append(nodes.If(ask("shown", nodes.Const(True)), body, [], [], lineno=line))
+        if other:
+            parts.append(nodes.Output([ask("middle")], lineno=line))
+            parts.append(nodes.If(ask("shown", nodes.Const(False)), other, [], [], lineno=line))
+        parts.append(nodes.Output([ask("closing")], lineno=line))
+        return parts
+
+
 class _Loader(jinja2.BaseLoader):
     def __init__(self, directory: Path | None) -> None:
         self.directory = directory
@@ -93,7 +126,7 @@ def _environment(directory: Path | None) -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
         autoescape=False,
-        extensions=[_Markers],
+        extensions=[_Markers, _When],
     )
     environment.globals["_marked_templates"] = []
     return environment

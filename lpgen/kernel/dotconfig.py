@@ -1,0 +1,83 @@
+"""A kernel's .config: the options that it sets, of those that lpgen knows."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from lpgen.errors import LpgenError, Place
+from lpgen.kernel.generations import option_texts
+
+# A real .config has some 200 KiB.
+SIZE_LIMIT = 4 << 20
+
+_SET = re.compile(r"(CONFIG_\w+)=(.*)", re.ASCII)
+_NOT_SET = re.compile(r"# (CONFIG_\w+) is not set", re.ASCII)
+_ARCHITECTURE = re.compile(r"# Linux/(\S+) \S+ Kernel Configuration")
+_WANTED = "give CONFIG_X=y, CONFIG_X=n or a kernel's .config"
+# Options that a kernel for lpgen cannot have.
+_ELSEWHERE = {"CONFIG_CPU_BIG_ENDIAN": "big endian", "CONFIG_PPC32": "32 bits"}
+
+
+def read_dotconfig(path: Path) -> dict[str, bool | int]:
+    """Return what the .config at ``path`` says of the options that lpgen knows: on, off, or a number.
+
+    Options that it does not mention are not in the result. Raises LpgenError, with file and line where there is one, for
+    a file that cannot be read, that is no .config, or that is one of another architecture.
+    """
+    lines = _read(path).splitlines()
+    known = option_texts()
+    found: dict[str, bool | int] = {}
+    options = 0
+    for number, line in enumerate(lines, 1):
+        place = Place(str(path), number)
+        if (architecture := _ARCHITECTURE.fullmatch(line)) is not None and architecture[1] != "powerpc":
+            raise LpgenError(f"is the .config of a {architecture[1]} kernel", place=place, hint="lpgen is for ppc64le")
+        if (off := _NOT_SET.fullmatch(line.rstrip())) is not None:
+            options += 1
+            if off[1] in known:
+                found[off[1]] = False
+            continue
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        setting = _SET.fullmatch(line.strip())
+        if setting is None:
+            raise LpgenError(f"{line.strip()[:40]!r} is not a line of a .config", place=place, hint=_WANTED)
+        options += 1
+        name, value = setting[1], setting[2].strip()
+        if name in _ELSEWHERE and value == "y":
+            raise LpgenError(f"is the .config of a kernel of {_ELSEWHERE[name]}: {name}=y", place=place, hint=_LE)
+        if name in known:
+            found[name] = _value(name, value, place)
+    if not options:
+        raise LpgenError("sets no option: it is no .config", place=Place(str(path)), hint=_WANTED)
+    return found
+
+
+_LE = "lpgen is for ppc64le"
+
+
+def _value(name: str, value: str, place: Place) -> bool | int:
+    if value in ("y", "n"):
+        return value == "y"
+    if value.isascii() and value.isdecimal() and len(value) < 10:
+        return int(value)
+    raise LpgenError(f"{name}={value[:40]} is neither y, n nor a number", place=place, hint="mend the .config")
+
+
+def _read(path: Path) -> str:
+    place = Place(str(path))
+    try:
+        with path.open("rb") as file:
+            data = file.read(SIZE_LIMIT + 1)
+    except OSError as error:
+        raise LpgenError(f"cannot be read: {(error.strerror or str(error)).lower()}", place=place, hint=_WANTED) from None
+    if len(data) > SIZE_LIMIT:
+        raise LpgenError(f"is larger than {SIZE_LIMIT >> 20} MiB", place=place, hint=_WANTED)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise LpgenError("is a binary file, not a .config", place=place, hint=_WANTED)
+    return text
