@@ -11,6 +11,7 @@ from lpgen.machine.world import World
 LIMITS = {
     "stacks meet": "no bound check: the normal stack runs over the livepatch stack, the marker traps at C's return",
     "module stub": "a sibling call from C through a module stub rewrites 24(A's frame), A's TOC save doubleword",
+    "direct": "a changed nip takes precedence: the direct trampoline that the tracer named too is not called",
     "backtrace": "while C runs, 16(A's frame) holds the handler's address: A is missing from a backtrace",
 }
 
@@ -22,6 +23,8 @@ def limits_shown(world: World, trip: Trip) -> Iterator[tuple[str, bool]]:
         yield from limits_shown(world, inner)
     if plan.patched and plan.marker == STACKS_MEET and trip.at("c") and not trip.cut_short:
         yield "stacks meet", trip.end is not None and trip.end.kind == "trap"
+    if plan.patched and plan.direct and trip.at("c"):
+        yield "direct", not trip.at("direct")
     if plan.sibling is not None and plan.stub and plan.pointer and trip.at("back"):
         yield "module stub", trip.at("back")[-1].state.gpr[2] == trip.c.toc
     if plan.patched and trip.at("c"):

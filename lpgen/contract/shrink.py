@@ -27,7 +27,8 @@ BUDGET = 300
 SEEDS = range(1, 17)
 # Fields that are simplest at their default, in the order in which they are put back.
 _FLAGS = ("graph", "edit", "link", "sleep", "wander", "twin", "spill", "stub", "pointer")
-_NUMBERS = ("thread", "form", "home_b", "home_a", "marker")
+_FLAGS += ("early", "disabled", "kprobe", "lean")
+_NUMBERS = ("thread", "form", "home_b", "home_a", "marker", "direct")
 _HOME_C = 2
 _CHAIN = 8
 _NOTHING = CallShape("f", Prototype(Void()))
@@ -54,7 +55,7 @@ class _Search:
         self.statement = statement
         self.plan = plan
         self.left = budget
-        self._forms = len(suite.kernel.call_sites)
+        self._kernel = suite.kernel
         self._tried: set[Plan] = {plan}
         self._watch = plan.interrupt is not None or not self._breaks(plan, watch=False)
 
@@ -70,7 +71,7 @@ class _Search:
         """Go on from ``candidate`` if it is simpler and breaks the statement."""
         if self.left <= 0:
             return False
-        plan = candidate.settled(self._forms)
+        plan = candidate.settled(self._kernel)
         if plan in self._tried or weight(plan) >= weight(self.plan):
             return False
         self._tried.add(plan)

@@ -1,6 +1,6 @@
 """The kernel world around the trampolines: text, functions A, B, C and tracer, kernel data, modules, paca, stacks.
 
-Addresses are those of a 4.7 ppc64le kernel: kernel text and data from 0xc000000000000000, modules from
+Addresses are those of a ppc64le kernel: kernel text and data from 0xc000000000000000, modules from
 0xd000000000000000. Everything that a trampoline should not touch is filled with a pattern of its own, so that a missing
 store, a swapped slot, an off-by-8 and a short access are all seen.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from lpgen.assembly import Image, Unit, link
@@ -19,7 +19,9 @@ from lpgen.machine.engine import PAGE, Engine, branch, words
 from lpgen.machine.scan import bug_entries, privileged
 
 KERNEL = 0xC000000000000000
-TEXT = KERNEL + 0x10000
+TEXT = KERNEL + 0x200000
+# The trampolines' .text with the area for out-of-line stubs, which belongs to it.
+MAX_TEXT = 0x800000
 RODATA = KERNEL + 0x30000
 FUNCTIONS = KERNEL + 0x40000
 MONITOR = KERNEL + 0x100000
@@ -29,6 +31,12 @@ KERNEL_TOC = TOC_DATA + 0x8000
 # Further from the TOC pointer than 16 bits reach, with a low half above 0x8000: @ha has to carry.
 FUNCTION_TRACE_OP = KERNEL_TOC + 0x1A8F8
 FTRACE_OPS = TOC_DATA + 0x30120
+# With call ops each home's functions have an ftrace_ops of their own.
+OPS_SPACING = 0x1000
+# struct thread_info of each task, where it is in the task.
+TASKS = TOC_DATA + 0x50000
+TASK_SPACING = 0x400
+THREAD_INFO = 0x180
 STACKS = KERNEL + 0x2000000
 STACK_SPACING = 0x20000
 MODULES = 0xD000000000010000
@@ -43,10 +51,19 @@ LIVEPATCH_FRAME = 24
 BASE_WINDOW = 0xC00
 THREADS = ("task", "second task", "hardirq", "softirq", "emergency", "bystander")
 BYSTANDER = len(THREADS) - 1
+# The stacks of tasks; the others are of interrupts, which use the livepatch stack of the task that they interrupt where
+# thread_info is in the task.
+TASK_THREADS = (0, 1, BYSTANDER)
 
 HOMES = ("kernel", "module 1", "module 2")
-_MFLR_R0, _STD_R0_16_R1, _LD_R2_24_R1, _BCTRL, _BCTR, _NOP, _TRAP = (
+# How a call site leads into the trampolines: to the entry that saves all registers, to the lean one, or, not patched yet,
+# to _mcount.
+REGS, LEAN, MCOUNT = "regs", "lean", "mcount"
+TRAMP_BYTES = 32
+
+_MFLR_R0, _MTLR_R0, _STD_R0_16_R1, _LD_R2_24_R1, _BCTRL, _BCTR, _NOP, _TRAP = (
     0x7C0802A6,
+    0x7C0803A6,
     0xF8010010,
     0xE8410018,
     0x4E800421,
@@ -58,7 +75,10 @@ _MFLR_R0, _STD_R0_16_R1, _LD_R2_24_R1, _BCTRL, _BCTR, _NOP, _TRAP = (
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """B or C. ``gep``, ``lep``: entry points; ``site``: B's call-site bl; ``toc``: its r2; ``home``: index in HOMES."""
+    """B or C. ``gep``, ``lep``: entry points; ``site``: B's call-site bl; ``toc``: its r2; ``home``: index in HOMES.
+
+    ``lr`` is what LR holds where the call site leads, ``target`` the symbol there.
+    """
 
     name: str
     home: int
@@ -67,6 +87,8 @@ class Function:
     toc: int
     site: int = 0
     form: int = 0
+    lr: int = 0
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +103,11 @@ class CallSite:
 
 @dataclass(frozen=True, slots=True)
 class Thread:
-    """A stack: its memory from ``base`` to ``top``; where its livepatch_sp is kept and where that starts."""
+    """A stack: its memory from ``base`` to ``top``; where its livepatch_sp is kept and where that starts.
+
+    ``task`` is the number of the thread whose livepatch stack it uses, ``livepatch`` the base of the memory that holds
+    this one, ``info`` the address of thread_info.
+    """
 
     number: int
     name: str
@@ -89,11 +115,24 @@ class Thread:
     top: int
     sp_address: int
     sp_start: int
+    task: int = 0
+    livepatch: int = 0
+    info: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Patched:
+    """What is patched in or set for all calls: tracer, graph hook, the paca's flag off, ops->direct_call."""
+
+    tracer: bool = False
+    graph: bool = False
+    disabled: bool = False
+    direct: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What a gate stands for: kind (tracer, graph, body, c, back, kretprobe) and which function or call site."""
+    """What a gate stands for: kind (route.NAMES) and which function or call site."""
 
     kind: str
     what: Function | CallSite | None = None
@@ -111,11 +150,12 @@ class World:
         self.offsets = kernel.offsets
         self.engine = Engine(MONITOR)
         self._gates: list[Gate] = [Gate("own")]
-        self._stubs: dict[int, int] = {}
+        self._stubs: dict[tuple[int, str], int] = {}
+        self._next_ool: dict[int, int] = {}
         self._twin_pages: set[int] = set()
         self._stack_images: list[bytes] = []
         self._pattern = Random(0xC0FFEE)
-        for address in (TEXT, TEXT + PAGE, RODATA, FUNCTIONS):
+        for address in (RODATA, FUNCTIONS):
             self.engine.map(address, PAGE, writable=False)
             self.engine.write(address, words(_TRAP) * (PAGE // 4))
         self._entry = {0: self.engine.add_monitor_entry(FUNCTIONS)}
@@ -134,32 +174,66 @@ class World:
         self.graph = self._place_gate(0, Gate("graph"))
         self.kretprobe = self._place_gate(0, Gate("kretprobe"))
         self.graph_return = self._place_gate(0, Gate("graph_return"))
+        self.kprobe = self._place_gate(0, Gate("kprobe"))
+        self.unhook = self._place_gate(0, Gate("unhook"))
+        self.direct = self._place_gate(0, Gate("direct"))
+        # Where ops->func is called through its global entry point, the tracer may be a module's.
+        self.module_tracer = self._place_gate(1, Gate("tracer"))
         self.image = self._link(unit)
         self._check_entry_points()
         first, end = self.text
         self.privileged = privileged(self.engine.read(first, end - first), first)
         self._patch_points()
-        self.functions_b = [
-            self._place_b(home, form) for home in range(len(HOMES)) for form in range(len(kernel.call_sites))
-        ]
+        self.functions_b = {
+            (home, form, entry): self._place_b(home, form, entry)
+            for home in range(len(HOMES))
+            for form in range(len(kernel.call_sites))
+            for entry in self.entries
+            if entry != MCOUNT or form == 0
+        }
         self.functions_c = [self._place_c(home, n) for home in range(len(HOMES)) for n in range(2)]
-        self.twins = {b.gep: self._place_twin(b) for b in self.functions_b if b.home == 0}
-        self.local_calls = {function.gep: self._place_local_call(function) for function in self.functions_b}
+        placed = self.functions_b.values()
+        self.twins = {b.gep: self._place_twin(b) for b in placed if b.home == 0}
+        self.local_calls = {function.gep: self._place_local_call(function) for function in placed}
         self.pointer_calls = [self._place_pointer_call(home) for home in range(len(HOMES))]
         self._place_data()
         self.threads = [self._place_thread(n) for n in range(len(THREADS))]
+        self._sp_addresses = frozenset(
+            thread.sp_address for thread in self.threads if "thread_info_in_task" in kernel.features
+        )
         self.watched = watch
         if watch:
             first, end = self.text
             self.engine.watch([(first, end)])
-        self.patched = (False, False)
+        self.patched = Patched()
 
     # What stands where
 
     @property
     def text(self) -> tuple[int, int]:
-        """First address of the trampolines' .text and the one behind it."""
-        return TEXT, TEXT + len(self.image.unit.sections[".text"].data)
+        """First address of the trampolines' instructions and the one behind them."""
+        section = self.image.unit.sections[".text"]
+        last = section.lines[-1] if section.lines else None
+        return TEXT, TEXT + (len(section.data) if last is None else last.offset + last.size)
+
+    @property
+    def entries(self) -> dict[str, str]:
+        """The symbols that call sites lead to, by the way they lead there."""
+        two = "two_entries" in self.kernel.features
+        found = {REGS: "ftrace_regs_caller" if two else "ftrace_caller"}
+        if two:
+            found[LEAN] = "ftrace_caller"
+        if "mcount" in self.kernel.features:
+            found[MCOUNT] = "_mcount"
+        return found
+
+    def ops_of(self, b: Function) -> int:
+        """Return the address of the ftrace_ops that the tracer of ``b`` gets."""
+        return FTRACE_OPS + (OPS_SPACING * b.home if "call_ops" in self.kernel.features else 0)
+
+    def tracer_of(self, b: Function) -> int:
+        """Return the address of the tracer of ``b``."""
+        return self.module_tracer if "call_ops" in self.kernel.features and b.home == 1 else self.tracer
 
     def gate(self, number: int) -> Gate:
         """Return what gate ``number`` stands for; a number that none has, from a jump into a thunk, is a wild one."""
@@ -190,19 +264,30 @@ class World:
     @property
     def _named(self) -> Iterable[tuple[int, str]]:
         yield self.tracer, "tracer"
+        yield self.module_tracer, "tracer in module 1"
         yield self.graph, "prepare_ftrace_return"
+        yield self.kprobe, "is_current_kprobe_addr"
+        yield self.unhook, "ftrace_return_to_handler"
+        yield self.direct, "direct trampoline"
         yield self.kretprobe, "kretprobe_trampoline"
-        yield FTRACE_OPS, "*function_trace_op"
+        if "call_ops" in self.kernel.features:
+            for home in range(len(HOMES)):
+                yield FTRACE_OPS + OPS_SPACING * home, f"ops of the stub ({HOMES[home]})"
+            yield self._decoy_ops, "*function_trace_op"
+        else:
+            yield FTRACE_OPS, "*function_trace_op"
         yield KERNEL_TOC, "kernel TOC"
         for home in range(1, len(HOMES)):
             yield self.toc[home], f"TOC of {HOMES[home]}"
-        for function in (*self.functions_b, *self.functions_c, *self.twins.values()):
+        for function in (*self.functions_b.values(), *self.functions_c, *self.twins.values()):
             yield function.gep, f"{function.name} (GEP)"
             if function.lep != function.gep:
                 yield function.lep, f"{function.name} (LEP)"
             if function.site:
                 yield function.site, f"the call site's bl in {function.name}"
                 yield function.site + 4, f"behind the call site in {function.name}"
+                if function.lr != function.site + 4:
+                    yield function.lr, f"the mtlr of the stub of {function.name}"
         for site in (*self.local_calls.values(), *self.pointer_calls):
             yield site.returns, f"return address into A ({HOMES[site.home]})"
 
@@ -238,12 +323,18 @@ class World:
                 f"{unit.name} has code in {', '.join(other)}", hint="only code in .text is watched and judged"
             )
         size = len(unit.sections[".text"].data)
-        if size > PAGE:
-            raise LpgenError(f"{unit.name}: .text of {size} bytes is larger than the {PAGE} bytes set aside for it")
+        if size > MAX_TEXT:
+            raise LpgenError(f"{unit.name}: .text of {size} bytes is larger than the {MAX_TEXT} bytes set aside for it")
+        mapped = (size + PAGE - 1) // PAGE * PAGE + PAGE
+        self.engine.map(TEXT, mapped, writable=False)
+        self.engine.write(TEXT, words(_TRAP) * (mapped // 4))
         externals = {
             "function_trace_op": FUNCTION_TRACE_OP,
             "prepare_ftrace_return": self.graph,
+            "ftrace_return_to_handler": self.unhook,
         }
+        if {"kprobe_test", "two_entries"} & self.kernel.features:
+            externals["is_current_kprobe_addr"] = self.kprobe
         undefined = [s.name for s in unit.symbols.values() if s.section is None]
         unknown = [n for n in undefined if n not in externals and n != ".TOC."]
         if unknown:
@@ -263,19 +354,51 @@ class World:
         return image
 
     def _check_entry_points(self) -> None:
-        symbols = self.image.unit.symbols
-        local = [s.name for s in self.kernel.symbols if s.name in symbols and symbols[s.name].binding == "local"]
+        unit = self.image.unit
+        wanted = self.kernel.symbols
+        local = [
+            s.name for s in wanted if not s.inner and s.name in unit.symbols and unit.symbols[s.name].binding == "local"
+        ]
         if local:
             raise LpgenError(
-                f"{self.image.unit.name}: {', '.join(local)} is not global: the kernel's C code could not link to it",
+                f"{unit.name}: {', '.join(local)} is not global: the kernel's C code could not link to it",
                 hint="add .globl",
             )
-        missing = [s.name for s in self.kernel.symbols if s.name not in self.image.symbols]
+        missing = [
+            s.name
+            for s in wanted
+            if s.name not in self.image.symbols and (not s.inner or s.name == "livepatch_handler")
+        ]
         if missing:
             raise LpgenError(
-                f"{self.image.unit.name} does not define {', '.join(missing)}",
-                hint=f"kernel {self.kernel.version} with these options needs "
-                + ", ".join(s.name for s in self.kernel.symbols),
+                f"{unit.name} does not define {', '.join(missing)}",
+                hint=f"kernel {self.kernel.version} with these options needs " + ", ".join(s.name for s in wanted),
+            )
+        self._check_areas()
+
+    def _check_areas(self) -> None:
+        """Check what ftrace writes to: where it is, its size, and the number of stubs that C code reads."""
+        unit = self.image.unit
+        for part in ("text", "init") if "tramp_areas" in self.kernel.features else ():
+            symbol = unit.symbols[f"ftrace_tramp_{part}"]
+            section = unit.sections.get(symbol.section or "")
+            wanted = f".tramp.ftrace.{part}"
+            if section is None or section.name != wanted or set(section.flags) != set("aw"):
+                raise LpgenError(f"{unit.name}: {symbol.name} is not in {wanted}", hint=f'.section {wanted}, "aw"')
+            if section.size - symbol.value < TRAMP_BYTES:
+                raise LpgenError(f"{unit.name}: {symbol.name} has no {TRAMP_BYTES} bytes", hint=f".space {TRAMP_BYTES}")
+        if "out_of_line" not in self.kernel.features:
+            return
+        area, count = unit.symbols["ftrace_ool_stub_text"], unit.symbols["ftrace_ool_stub_text_count"]
+        if area.section != ".text" or area.value % 8:
+            raise LpgenError(f"{unit.name}: {area.name} is not 8-byte aligned in .text", hint=".balign 8")
+        data = unit.sections[count.section or ""].data[count.value : count.value + 4]
+        room = len(unit.sections[".text"].data) - area.value
+        said = int.from_bytes(data, "little")
+        if said != self.kernel.stub_count or said * self.offsets["FTRACE_OOL_STUB_SIZE"] > room:
+            raise LpgenError(
+                f"{unit.name}: {count.name} is {said}, {area.name} has {room} bytes, and "
+                f"CONFIG_PPC_FTRACE_OUT_OF_LINE_NUM_RESERVE is {self.kernel.stub_count}"
             )
 
     def _word(self, address: int) -> int:
@@ -284,23 +407,21 @@ class World:
 
     def _patch_points(self) -> None:
         """Check that ftrace would find what it expects, as it refuses to patch anything else."""
-        self._patches: dict[str, tuple[int, bytes, bytes]] = {}
-        call = self.symbol("ftrace_call")
-        self._expect(call, branch(call, self.symbol("ftrace_stub"), link=True), "ftrace_call", "bl ftrace_stub")
-        if "call_with_nop" in self.kernel.features:
-            self._expect(call + 4, _NOP, "ftrace_call+4", "nop")
-        self._patches["tracer"] = (
-            call,
-            self.engine.read(call, 4),
-            words(branch(call, self.tracer, link=True)),
-        )
+        self._patches: dict[str, list[tuple[int, bytes, bytes]]] = {"tracer": [], "graph": []}
+        calls = [s.name for s in self.kernel.symbols if s.name in ("ftrace_call", "ftrace_regs_call")]
+        for name in calls:
+            call = self.symbol(name)
+            self._expect(call, branch(call, self.symbol("ftrace_stub"), link=True), name, "bl ftrace_stub")
+            if "call_with_nop" in self.kernel.features:
+                self._expect(call + 4, _NOP, f"{name}+4", "nop")
+            self._patches["tracer"].append(
+                (call, self.engine.read(call, 4), words(branch(call, self.tracer, link=True)))
+            )
         if "graph_hook" in self.kernel.features:
             hook, stub = self.symbol("ftrace_graph_call"), self.symbol("ftrace_graph_stub")
             self._expect(hook, branch(hook, stub), "ftrace_graph_call", "b ftrace_graph_stub")
-            self._patches["graph"] = (
-                hook,
-                self.engine.read(hook, 4),
-                words(branch(hook, self.symbol("ftrace_graph_caller"))),
+            self._patches["graph"].append(
+                (hook, self.engine.read(hook, 4), words(branch(hook, self.symbol("ftrace_graph_caller"))))
             )
 
     def _expect(self, address: int, word: int, where: str, text: str) -> None:
@@ -311,38 +432,71 @@ class World:
                 hint=f"put {text} there",
             )
 
-    def _place_b(self, home: int, form: int) -> Function:
+    def _place_b(self, home: int, form: int, entry: str) -> Function:
         at = self._next[home]
         distance = self.toc[home] - at
         high, low = (distance + 0x8000) >> 16, distance & 0xFFFF
         code = [0x3C4C0000 | high & 0xFFFF, 0x38420000 | low]  # addis r2,r12,..@ha; addi r2,r2,..@l
-        for text in self.kernel.call_sites[form][:-1]:
+        out_of_line = "out_of_line" in self.kernel.features and entry != MCOUNT
+        # What is not patched yet has the compiler's call, whatever ftrace makes of it later.
+        texts = ("mflr r0", "bl") if entry == MCOUNT else self.kernel.call_sites[form]
+        for text in texts[:-1]:
             code.append({"mflr r0": _MFLR_R0, "std r0,16(r1)": _STD_R0_16_R1}[text])
         site = at + 4 * len(code)
-        target = self.symbol("ftrace_caller") if home == 0 else self._stub(home)
-        code.append(branch(site, target, link=True))
-        function = Function(f"B{len(self._gates)}", home, at, at + 8, self.toc[home], site, form)
+        symbol = self.entries[entry]
+        target = self.symbol(symbol) if home == 0 else self._stub(home, symbol)
+        lr = site + 4
+        if out_of_line:
+            stub = self._place_ool_stub(home, site, target)
+            code.append(branch(site, stub + 8))
+            lr = stub + 16
+        else:
+            code.append(branch(site, target, link=True))
+        function = Function(
+            f"B{len(self._gates)}", home, at, at + 8, self.toc[home], site=site, form=form, lr=lr, target=symbol
+        )
         self._place(home, words(*code) + self._gate_code(home, site + 4, Gate("body", function)))
         return function
 
-    def _stub(self, home: int) -> int:
-        """Return the module's stub for ftrace_caller: like the kernel's, it uses r11, r12 and CTR and keeps r2."""
-        if home not in self._stubs:
-            target = self.symbol("ftrace_caller")
-            base = MODULES + (home - 1) * MODULE_SPACING + 0x8000
+    def _place_ool_stub(self, home: int, site: int, target: int) -> int:
+        """Write the out-of-line stub of a call site, in the area for them or in the module; return its address."""
+        first = self._next_ool.get(home)
+        if first is None:
+            first = self.symbol("ftrace_ool_stub_text") if home == 0 else self._module(home) + 0x9000
+        at = first
+        size = self.offsets["FTRACE_OOL_STUB_SIZE"]
+        self._next_ool[home] = at + size
+        if home == 0 and at + size > self.symbol("ftrace_ool_stub_text") + self.kernel.stub_count * size:
+            # The area is full: the kernel's build makes room for more elsewhere.
+            at = self._next[0] + -self._next[0] % 8
+            self._next[0] = at + 32
+        ops = FTRACE_OPS + OPS_SPACING * home if "call_ops" in self.kernel.features else self._pattern.getrandbits(64)
+        code = words(_MFLR_R0, branch(at + 12, target, link=True), _MTLR_R0, branch(at + 20, site + 4))
+        self.engine.write(at, struct.pack("<Q", ops) + code)
+        return at
+
+    @staticmethod
+    def _module(home: int) -> int:
+        return MODULES + (home - 1) * MODULE_SPACING
+
+    def _stub(self, home: int, symbol: str) -> int:
+        """Return the module's stub for ``symbol``: like the kernel's, it uses r11, r12 and CTR and keeps r2."""
+        if (home, symbol) not in self._stubs:
+            target = self.symbol(symbol)
+            base = self._module(home) + 0x8000 + 0x100 * sum(1 for other, _ in self._stubs if other == home)
             code = [0x3D620001, 0x396B0000 | 0x1230]  # addis r11,r2,1; addi r11,r11,0x1230: the stub's own data
             code += [0x3D800000 | target >> 48 & 0xFFFF, 0x618C0000 | target >> 32 & 0xFFFF]
             code += [0x798C07C6, 0x658C0000 | target >> 16 & 0xFFFF, 0x618C0000 | target & 0xFFFF]
             code += [0x7D8903A6, _BCTR]
             self.engine.write(base, words(*code))
-            self._stubs[home] = base
-        return self._stubs[home]
+            self._stubs[home, symbol] = base
+        return self._stubs[home, symbol]
 
-    def stub_effects(self, home: int) -> dict[int, int] | None:
-        """Return the GPRs that the way from ``home`` to ftrace_caller changes (CTR = r12 as well), None for none."""
-        if home == 0:
+    def stub_effects(self, b: Function) -> dict[int, int] | None:
+        """Return the GPRs that the way from ``b`` to the trampolines changes (CTR = r12 as well), None for none."""
+        if b.home == 0:
             return None
-        return {11: self.toc[home] + 0x10000 + 0x1230, 12: self.symbol("ftrace_caller")}
+        return {11: self.toc[b.home] + 0x10000 + 0x1230, 12: self.symbol(b.target)}
 
     def _place_c(self, home: int, n: int) -> Function:
         at = self._next[home]
@@ -379,46 +533,127 @@ class World:
         return site
 
     def _place_data(self) -> None:
-        self._constant: list[tuple[int, bytes]] = []
+        self._constant: dict[int, bytearray] = {}
+        features = self.kernel.features
         for address in (PACAS[0], TOC_DATA + 0x8000, FUNCTION_TRACE_OP & ~0xFFFF):
             self.engine.map(address & ~0xFFFF, PAGE)
         window = 0x1000
-        pacas = []
         for address in PACAS:
-            paca = bytearray(self._pattern.randbytes(window))
-            struct.pack_into("<Q", paca, self.offsets["PACATOC"], KERNEL_TOC)
-            pacas.append((address, bytes(paca)))
-        data = bytearray(self._pattern.randbytes(window))
-        page = FUNCTION_TRACE_OP & ~(window - 1)
-        struct.pack_into("<Q", data, FUNCTION_TRACE_OP - page, FTRACE_OPS)
-        near_toc = self._pattern.randbytes(window)
-        for address, content in (*pacas, (page, bytes(data)), (KERNEL_TOC, near_toc)):
-            self.engine.write(address, content)
-            self._constant.append((address, content))
+            self._keep(address, bytearray(self._pattern.randbytes(window)))
+            self._set(address + self.offsets["PACATOC"], struct.pack("<Q", KERNEL_TOC))
+            if "tracing_switch" in features:
+                self._set(address + self.offsets["PACA_FTRACE_ENABLED"], b"\1")
+        self._keep(FUNCTION_TRACE_OP & ~(window - 1), bytearray(self._pattern.randbytes(window)))
+        # With call ops nobody has a use for it; what it points to is none of the stubs' ops.
+        self._decoy_ops = FTRACE_OPS + OPS_SPACING * len(HOMES)
+        ops = self._decoy_ops if "call_ops" in features else FTRACE_OPS
+        self._set(FUNCTION_TRACE_OP, struct.pack("<Q", ops))
+        self._keep(KERNEL_TOC, bytearray(self._pattern.randbytes(window)))
+        if {"call_ops", "direct_calls"} & features:
+            # Otherwise there is nothing in an ftrace_ops for the trampolines, and no memory behind it.
+            self.engine.map(FTRACE_OPS & ~0xFFFF, PAGE)
+            for number in range(len(HOMES) + 1):
+                self._keep(FTRACE_OPS + OPS_SPACING * number, bytearray(self._pattern.randbytes(0x400)))
+            self._set_ops(Patched())
+        if "thread_info_in_task" in features:
+            self.engine.map(TASKS & ~0xFFFF, PAGE)
+            for number in TASK_THREADS:
+                self._keep(TASKS + TASK_SPACING * number, bytearray(self._pattern.randbytes(TASK_SPACING)))
+            self._current = dict.fromkeys(PACAS, -1)
+
+    def _keep(self, address: int, content: bytearray) -> None:
+        """Write data that the guest may not change."""
+        self._constant[address] = content
+        self.engine.write(address, bytes(content))
+
+    def _set(self, address: int, data: bytes) -> None:
+        """Change data that the guest may not change."""
+        for start, content in self._constant.items():
+            if start <= address < start + len(content):
+                content[address - start : address - start + len(data)] = data
+                self.engine.write(address, data)
+                return
+        # A paca's field beyond the part of it that is kept in view.
+        self.engine.write(address, data)
+
+    def _set_ops(self, wanted: Patched) -> None:
+        """Write ops->func and ops->direct_call of every ftrace_ops."""
+        features = self.kernel.features
+        for home in range(len(HOMES)):
+            ops = FTRACE_OPS + OPS_SPACING * home
+            if "call_ops" in features:
+                tracer = self.module_tracer if home == 1 else self.tracer
+                func = tracer if wanted.tracer else self.symbol("ftrace_stub")
+                self._set(ops + self.offsets["FTRACE_OPS_FUNC"], struct.pack("<Q", func))
+            if "direct_calls" in features:
+                to = self.direct if wanted.direct else 0
+                self._set(ops + self.offsets["FTRACE_OPS_DIRECT_CALL"], struct.pack("<Q", to))
 
     def _place_thread(self, number: int) -> Thread:
         # Not all alike in the address bits above the stack's own: clearing too many of them is to be seen.
-        base = STACKS + number * STACK_SPACING + number % 4 * self.stack_bytes
+        base = self._stack_base(number)
         self.engine.map(base, self.stack_bytes)
-        info = base + self.offsets["TI_livepatch_sp"]
-        # Contract section 5: the magic is the first doubleword behind thread_info, livepatch_sp starts one later.
-        start = base + self.kernel.thread_info_size + 8
-        thread = Thread(number, THREADS[number], base, base + self.stack_bytes, info, start)
+        offset = self.offsets.get("TI_livepatch_sp", 16)
         stack = bytearray(self._pattern.randbytes(self.stack_bytes))
-        struct.pack_into("<Q", stack, start - 8 - base, STACK_END_MAGIC)
-        struct.pack_into("<Q", stack, self.offsets["TI_livepatch_sp"], start)
+        if "thread_info_in_task" in self.kernel.features:
+            # Contract section 5: the magic is at task->stack, livepatch_sp starts one doubleword later.
+            task = number if number in TASK_THREADS else 0
+            livepatch = self._stack_base(task)
+            info = TASKS + TASK_SPACING * task + THREAD_INFO
+            start = livepatch + 8
+        else:
+            # Contract section 5: the magic is the first doubleword behind thread_info, livepatch_sp starts one later.
+            task, livepatch, info = number, base, base
+            start = base + self.kernel.thread_info_size + 8
+            struct.pack_into("<Q", stack, offset, start)
+        if livepatch == base:
+            struct.pack_into("<Q", stack, start - 8 - base, STACK_END_MAGIC)
+        thread = Thread(
+            number, THREADS[number], base, base + self.stack_bytes, info + offset, start, task, livepatch, info
+        )
         frame = self.stack_bytes - MAIN_FRAME
         struct.pack_into("<QQQ", stack, frame, 0, self._pattern.getrandbits(64), MAIN_RETURN)
         self._stack_images.append(bytes(stack))
         self.engine.write(base, bytes(stack))
+        if "thread_info_in_task" in self.kernel.features:
+            self._set(thread.sp_address, struct.pack("<Q", thread.sp_start))
         return thread
+
+    def _stack_base(self, number: int) -> int:
+        return STACKS + number * STACK_SPACING + number % 4 * self.stack_bytes
+
+    def _reset_sp(self, thread: Thread) -> None:
+        if "thread_info_in_task" in self.kernel.features:
+            self.engine.write_u64(thread.sp_address, thread.sp_start)
+
+    def interrupting(self, thread: Thread, interrupted: Thread) -> Thread:
+        """Return ``thread``, an interrupt's stack, as it is while ``interrupted`` is: where its livepatch stack is."""
+        if "thread_info_in_task" not in self.kernel.features or thread.number in TASK_THREADS:
+            return thread
+        own = interrupted
+        return replace(
+            thread, sp_address=own.sp_address, sp_start=own.sp_start, task=own.task, livepatch=own.livepatch, info=own.info
+        )
+
+    def run_on(self, paca: int, thread: Thread) -> None:
+        """Make the task of ``thread`` the current one of a cpu, as a context switch does."""
+        if "thread_info_in_task" in self.kernel.features and self._current[paca] != thread.task:
+            self._current[paca] = thread.task
+            offset = self.offsets.get("PACA_THREAD_INFO")
+            if offset is not None:
+                self._set(paca + offset, struct.pack("<Q", thread.info))
 
     # Between calls
 
     def reset(self, thread: Thread) -> int:
         """Give ``thread`` its stack as new; return r1 of the frame of its outermost function."""
         self.engine.write(thread.base, self._stack_images[thread.number])
+        self._reset_sp(thread)
         return thread.top - MAIN_FRAME
+
+    def owners(self, used: Collection[int]) -> frozenset[int]:
+        """Return ``used``, numbers of threads, and those whose livepatch stacks they use."""
+        return frozenset(used) | {self.threads[number].task for number in used}
 
     def changed_stack(self, used: Collection[int]) -> int | None:
         """Return the number of a stack that changed though no call used it, None if there is none.
@@ -430,31 +665,42 @@ class World:
         for thread in self.threads:
             if thread.number in used:
                 self.reset(thread)
-            elif self.stack_image(thread) != self._stack_images[thread.number]:
+            elif self.stack_image(thread) != self._stack_images[thread.number] or not self._sp_is_new(thread, used):
                 self.reset(thread)
                 changed = thread.number if changed is None else changed
         return changed
 
-    def patch(self, *, tracer: bool, graph: bool) -> None:
-        """Patch ftrace_call and ftrace_graph_call as ftrace does when a tracer, the graph tracer, comes or goes."""
-        wanted = (tracer, graph)
-        if wanted == self.patched:
+    def _sp_is_new(self, thread: Thread, used: Collection[int]) -> bool:
+        if "thread_info_in_task" not in self.kernel.features or thread.task in used:
+            return True
+        return self.engine.read_u64(thread.sp_address) == thread.sp_start
+
+    def patch(self, wanted: Patched) -> None:
+        """Patch and set what ftrace does when a tracer, the graph tracer, a direct trampoline comes or goes."""
+        was, self.patched = self.patched, wanted
+        if wanted == was:
             return
-        for name, on, was in zip(("tracer", "graph"), wanted, self.patched, strict=True):
-            if on != was:
-                address, original, patched = self._patches[name]
+        for name, on, before in (("tracer", wanted.tracer, was.tracer), ("graph", wanted.graph, was.graph)):
+            for address, original, patched in self._patches[name] if on != before else ():
                 self.engine.write_code(address, patched if on else original)
-        self.patched = wanted
+        if "tracing_switch" in self.kernel.features and wanted.disabled != was.disabled:
+            for paca in PACAS:
+                self._set(paca + self.offsets["PACA_FTRACE_ENABLED"], b"\0" if wanted.disabled else b"\1")
+        if {"call_ops", "direct_calls"} & self.kernel.features:
+            self._set_ops(wanted)
 
     def changed_constants(self) -> list[tuple[int, int, int]]:
         """Return what the guest changed in paca and kernel data: (address, doubleword before, after); mend it."""
         changed: list[tuple[int, int, int]] = []
-        for address, content in self._constant:
+        for address, content in self._constant.items():
             now = self.engine.read(address, len(content))
             if now != content:
                 pairs = zip(struct.iter_unpack("<Q", content), struct.iter_unpack("<Q", now), strict=True)
-                changed += [(address + 8 * n, old, new) for n, ((old,), (new,)) in enumerate(pairs) if old != new]
-                self.engine.write(address, content)
+                for n, ((old,), (new,)) in enumerate(pairs):
+                    # A task's livepatch_sp is in its thread_info; the statements about it judge that.
+                    if old != new and address + 8 * n not in self._sp_addresses:
+                        changed.append((address + 8 * n, old, new))
+                        self.engine.write_u64(address + 8 * n, old)
         return changed
 
     def stack_image(self, thread: Thread) -> bytes:
