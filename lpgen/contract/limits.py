@@ -23,7 +23,7 @@ def limits_shown(world: World, trip: Trip) -> Iterator[tuple[str, bool]]:
         yield from limits_shown(world, inner)
     if plan.patched and plan.marker == STACKS_MEET and trip.at("c") and not trip.cut_short:
         yield "stacks meet", trip.end is not None and trip.end.kind == "trap"
-    if plan.patched and plan.direct and trip.at("c"):
+    if plan.patched and plan.direct and not trip.direct_stub and trip.at("c"):
         yield "direct", not trip.at("direct")
     if plan.sibling is not None and plan.stub and plan.pointer and trip.at("back"):
         yield "module stub", trip.at("back")[-1].state.gpr[2] == trip.c.toc

@@ -46,7 +46,7 @@ def expected_route(world: World, trip: Trip) -> list[tuple[str, str]]:
             route.append(("kretprobe", "return"))
         return [*route, ("back", "return")]
     leg = "mcount" if plan.early else "body"
-    if plan.direct:
+    if plan.direct and not trip.direct_stub:
         route.append(("direct", "direct"))
     graph = plan.graph and "graph_hook" in features
     if graph:

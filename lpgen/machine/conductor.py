@@ -341,7 +341,9 @@ class Conductor:
             if plan.nip in (PATCH, SAME):
                 self.engine.write_u64(regs + self._field["_NIP"], trip.nip_after)
             if plan.direct == DIRECT_TRACER:
-                self.engine.write_u64(regs + self._field["ORIG_GPR3"], self.world.direct)
+                trip.direct_stub = bool(plan.seed & 16)
+                to = self.world.symbol("ftrace_stub_direct_tramp") if trip.direct_stub else self.world.direct
+                self.engine.write_u64(regs + self._field["ORIG_GPR3"], to)
             if plan.graph and "return_to_handler" in self._features:
                 trip.graph_return = trip.link_after
                 trip.link_after = self.world.symbol("return_to_handler")

@@ -62,7 +62,8 @@ class Trip:
     (its handler calls), beside (another thread's call), sibling (C ends in it). ``sp`` is livepatch_sp at the call,
     ``base`` the first BASE_WINDOW bytes of the livepatch stack's memory, ``chain`` the return addresses above A. ``marker`` is what was at
     -8(livepatch_sp) when C returned, ``left`` the registers that B's body, C or its sibling left behind. ``results`` are
-    what ftrace_return_to_handler made of r3 and r4, by number.
+    what ftrace_return_to_handler made of r3 and r4, by number. ``direct_stub``: the direct trampoline that the tracer
+    named is ftrace_stub_direct_tramp.
     """
 
     plan: Plan
@@ -81,6 +82,7 @@ class Trip:
     edits: Mapping[int, int] = field(default_factory=dict)
     results: Mapping[int, int] = field(default_factory=dict)
     graph_return: int = 0
+    direct_stub: bool = False
     result: bytes = b""
     marker: int | None = None
     left: State | None = None

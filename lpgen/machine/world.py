@@ -462,7 +462,9 @@ class World:
         """Write the out-of-line stub of a call site, in the area for them or in the module; return its address."""
         first = self._next_ool.get(home)
         if first is None:
-            first = self.symbol("ftrace_ool_stub_text") if home == 0 else self._module(home) + 0x9000
+            # Some stubs stand behind their call sites, some before: both signs of the way back.
+            module = self._module(home) + (0x500 if home == 2 else 0x9000)
+            first = self.symbol("ftrace_ool_stub_text") if home == 0 else module
         at = first
         size = self.offsets["FTRACE_OOL_STUB_SIZE"]
         self._next_ool[home] = at + size
