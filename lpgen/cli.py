@@ -20,6 +20,7 @@ COMMANDS = {
     "verify": "Run the trampolines under synthetic callers and judge every contract statement.",
     "assemble": "Assemble ppc64le kernel-style text: binary, hex, listing, JSON or object.",
     "offsets": "Show or convert the asm-offsets constants.",
+    "cost": "Count instructions, loads and stores on each way through the trampolines.",
     "doctor": "Check that the engines work on this machine.",
 }
 

@@ -111,7 +111,6 @@ def s8r(judge: Judge) -> None:
         gpr = moment.state.gpr
         judge.value(moment, "MSR", trip.entry.msr, moment.state.msr)
         judge.value(moment, "r2", KERNEL_TOC, gpr[2], Location("gpr", 2))
-        judge.gprs(moment, trip.entry if left is None else left, range(13, 32))
         _frame_below(judge, moment)
         if "return_regs" in world.kernel.features and left is not None:
             _results_in_regs(judge, moment, left.gpr)
