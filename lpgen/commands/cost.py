@@ -1,7 +1,8 @@
 """lpgen cost: instructions, loads and stores on each way through the trampolines, counted in a run.
 
 --json: schema lpgen.cost/1, a list of ``costs``, each with ``entry``, ``path``, ``instructions``, ``loads`` and
-``stores`` (null where the call did not come to its end, which ``end`` then says); with FILE also ``own``, what lpgen emits.
+``stores`` (null where the call did not come to its end, which ``end`` then says); with FILE also ``own``, the same of
+what lpgen emits.
 """
 
 from __future__ import annotations
@@ -73,15 +74,20 @@ def _table(shown: list[Cost], own: list[Cost] | None) -> str:
     rows = [head]
     for number, cost in enumerate(shown):
         base = None if own is None else own[number]
-        cells = [_figure(getattr(cost, name), None if base is None else getattr(base, name)) for name in head[2:]]
         first = number == 0 or shown[number - 1].entry != cost.entry
-        rows.append((cost.entry if first else "", cost.path, *cells))  # type: ignore[arg-type]
+        instructions, loads, stores = map(_figure, _counts(cost), _counts(base))
+        rows.append((cost.entry if first else "", cost.path, instructions, loads, stores))
     widths = [max(len(row[n]) for row in rows) for n in range(len(head))]
     lines = []
-    for row, cost in zip(rows, (None, *shown), strict=True):
-        cells = [cell.rjust(width) if n > 1 else cell.ljust(width) for n, (cell, width) in enumerate(zip(row, widths, strict=True))]
-        lines.append("  ".join(cells).rstrip() + (f"  {cost.end}" if cost is not None and cost.end else ""))
+    for row, end in zip(rows, ("", *(cost.end for cost in shown)), strict=True):
+        sized = enumerate(zip(row, widths, strict=True))
+        cells = [cell.rjust(width) if n > 1 else cell.ljust(width) for n, (cell, width) in sized]
+        lines.append(f"{'  '.join(cells)}  {end}".rstrip())
     return "\n".join(lines) + "\n"
+
+
+def _counts(cost: Cost | None) -> tuple[int | None, int | None, int | None]:
+    return (None, None, None) if cost is None else (cost.instructions, cost.loads, cost.stores)
 
 
 def _figure(value: int | None, base: int | None) -> str:

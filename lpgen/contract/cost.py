@@ -11,9 +11,10 @@ from lpgen.callers.types import VOID
 from lpgen.kernel.generations import Kernel
 from lpgen.machine.conductor import Conductor
 from lpgen.machine.engine import Step
+from lpgen.machine.places import LEAN, MCOUNT, REGS
 from lpgen.machine.plan import DIRECT_OPS, DIRECT_TRACER, PATCH, Plan
 from lpgen.machine.trip import Trip
-from lpgen.machine.world import LEAN, MCOUNT, REGS, World
+from lpgen.machine.world import World
 
 _NOTHING = CallShape("f", Prototype(VOID))
 
@@ -22,8 +23,8 @@ _NOTHING = CallShape("f", Prototype(VOID))
 class Cost:
     """One way through the trampolines: ``entry``, the symbol that the call site leads to, and what is done there.
 
-    ``instructions``, ``loads`` and ``stores`` are counts of those executed between B's call and what comes of it, without
-    the tracer's, C's or B's own; None when the call did not come to its end, which ``end`` then says.
+    ``instructions``, ``loads`` and ``stores`` are counts of those executed between B's call and what comes of it,
+    without the tracer's, C's or B's own; None when the call did not come to its end, which ``end`` then says.
     """
 
     entry: str

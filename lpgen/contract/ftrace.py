@@ -20,7 +20,7 @@ from lpgen.contract.observe import (
 from lpgen.contract.register import statement
 from lpgen.contract.route import check_route
 from lpgen.kernel.checks import RED_ZONE
-from lpgen.machine.world import BASE_WINDOW, KERNEL_TOC
+from lpgen.machine.places import BASE_WINDOW, KERNEL_TOC
 
 EDITED = (*range(3, 11), *range(14, 32))
 
@@ -96,9 +96,7 @@ def t3(judge: Judge) -> None:
         at = regs - moment.low
         saved = struct.unpack_from("<32Q", moment.stack, at) if 0 <= at <= len(moment.stack) - 256 else ()
         numbers = PARTIAL if trip.plan.lean else range(32)
-        expected = [
-            (f"gpr[{n}]", base + 8 * n, entry.gpr[n]) for n in numbers if not saved or saved[n] != entry.gpr[n]
-        ]
+        expected = [(f"gpr[{n}]", base + 8 * n, entry.gpr[n]) for n in numbers if not saved or saved[n] != entry.gpr[n]]
         expected += [
             ("nip", offsets["_NIP"], trip.b.site + 4),
             ("link", offsets["_LINK"], entry.gpr[0]),

@@ -22,7 +22,7 @@ _GREATER, _SO, _SUMMARY_OVERFLOW = 0x40000000, 0x10000000, 0x80000000
 
 
 def late_cr0(world: World, trip: Trip, moment: Moment) -> bool:
-    """True if CR was saved behind the test of the paca's flag: CR0, volatile at B's entry, says that the flag is not 0."""
+    """True if CR was saved behind the test of the paca's flag: CR0, volatile at B's entry, says that it is not 0."""
     if "tracing_switch" not in world.kernel.features or not moment.pt_regs or trip.plan.lean:
         return False
     saved = moment.u64(moment.pt_regs + world.offsets["_CCR"] - world.offsets["GPR0"])

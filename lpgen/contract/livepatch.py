@@ -26,8 +26,8 @@ from lpgen.contract.observe import (
 )
 from lpgen.contract.register import statement
 from lpgen.contract.route import check_route
+from lpgen.machine.places import LIVEPATCH_FRAME, STACK_END_MAGIC
 from lpgen.machine.trip import Moment
-from lpgen.machine.world import LIVEPATCH_FRAME, STACK_END_MAGIC
 
 
 @statement("X3", "nip changed: C gets A's registers and A's frame, through livepatch_handler")

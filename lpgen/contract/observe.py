@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from lpgen.contract.judge import Judge, Location
 from lpgen.kernel.checks import RED_ZONE
 from lpgen.machine.engine import Step
+from lpgen.machine.places import BASE_WINDOW, LIVEPATCH_FRAME
 from lpgen.machine.state import State
 from lpgen.machine.trip import Moment
-from lpgen.machine.world import BASE_WINDOW, LIVEPATCH_FRAME
 
 ALL_GPRS = (*range(1, 11), *range(13, 32))
 

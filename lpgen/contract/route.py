@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from lpgen.contract.judge import Judge, Location
+from lpgen.machine.places import STACK_END_MAGIC
 from lpgen.machine.plan import PATCH
 from lpgen.machine.trip import Trip
-from lpgen.machine.world import STACK_END_MAGIC, World
+from lpgen.machine.world import World
 
 NAMES = {
     "tracer": "the tracer",

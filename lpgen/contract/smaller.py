@@ -6,8 +6,8 @@ from lpgen.contract.judge import Judge, Location
 from lpgen.contract.observe import ALL_GPRS, expected_gprs, registers_on
 from lpgen.contract.register import statement
 from lpgen.contract.route import check_route
+from lpgen.machine.places import KERNEL_TOC
 from lpgen.machine.trip import Moment
-from lpgen.machine.world import KERNEL_TOC
 
 # r11 is free on the way through the trampolines, but not in _mcount.
 _KEPT_BY_MCOUNT = (*range(1, 12), *range(13, 32))

@@ -22,8 +22,8 @@ _ELSEWHERE = {"CONFIG_CPU_BIG_ENDIAN": "big endian", "CONFIG_PPC32": "32 bits"}
 def read_dotconfig(path: Path) -> dict[str, bool | int]:
     """Return what the .config at ``path`` says of the options that lpgen knows: on, off, or a number.
 
-    Options that it does not mention are not in the result. Raises LpgenError, with file and line where there is one, for
-    a file that cannot be read, that is no .config, or that is one of another architecture.
+    Options that it does not mention are not in the result. Raises LpgenError, with file and line where there is one,
+    for a file that cannot be read, that is no .config, or that is one of another architecture.
     """
     lines = _read(path).splitlines()
     known = option_texts()
@@ -71,7 +71,9 @@ def _read(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(SIZE_LIMIT + 1)
     except OSError as error:
-        raise LpgenError(f"cannot be read: {(error.strerror or str(error)).lower()}", place=place, hint=_WANTED) from None
+        raise LpgenError(
+            f"cannot be read: {(error.strerror or str(error)).lower()}", place=place, hint=_WANTED
+        ) from None
     if len(data) > SIZE_LIMIT:
         raise LpgenError(f"is larger than {SIZE_LIMIT >> 20} MiB", place=place, hint=_WANTED)
     try:

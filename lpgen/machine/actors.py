@@ -7,9 +7,9 @@ from random import Random
 
 from lpgen.callers.values import encode
 from lpgen.machine.engine import KERNEL_MSR, Engine
+from lpgen.machine.places import BASE_WINDOW, LIVEPATCH_FRAME, CallSite, Function, Thread
 from lpgen.machine.plan import Plan
 from lpgen.machine.state import State
-from lpgen.machine.world import BASE_WINDOW, LIVEPATCH_FRAME, CallSite, Function, Thread
 
 # Power ISA 3.0B 3.2.2: SO OV CA OV32 CA32; the others are reserved or belong to string instructions.
 XER_BITS = 0xE00C0000

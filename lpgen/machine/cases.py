@@ -11,6 +11,7 @@ from lpgen.callers.randoms import random_shape
 from lpgen.callers.shape import CallShape
 from lpgen.callers.zoo import zoo
 from lpgen.kernel.generations import Kernel
+from lpgen.machine.places import BYSTANDER, HOMES
 from lpgen.machine.plan import (
     CALLS,
     DIRECT_OPS,
@@ -27,7 +28,6 @@ from lpgen.machine.plan import (
     can_be_sibling,
     can_spill,
 )
-from lpgen.machine.world import BYSTANDER, HOMES
 
 # Of each special way of calling there are this many cases, with different prototypes.
 SPECIAL_SHAPES = 4

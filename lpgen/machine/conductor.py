@@ -9,25 +9,11 @@ from __future__ import annotations
 from collections.abc import Generator
 from random import Random
 
-from lpgen.callers.values import decode, encode, encode_result
-from lpgen.callers.variadic import VariadicReader
+from lpgen.callers.values import encode, encode_result
 from lpgen.kernel.checks import RED_ZONE
 from lpgen.machine.actors import back_chain, clobber, destroy_marker, direct_trampoline, state_of_a, use_stack
 from lpgen.machine.engine import Step, Stop
-from lpgen.machine.plan import (
-    CALLS,
-    DIRECT_OPS,
-    DIRECT_TRACER,
-    FRAME,
-    PATCH,
-    SAME,
-    Interrupt,
-    Plan,
-    as_variadic,
-)
-from lpgen.machine.state import State
-from lpgen.machine.trip import Interruption, Moment, Trip
-from lpgen.machine.world import (
+from lpgen.machine.places import (
     BASE_WINDOW,
     LEAN,
     LIVEPATCH_FRAME,
@@ -39,8 +25,21 @@ from lpgen.machine.world import (
     Gate,
     Patched,
     Thread,
-    World,
 )
+from lpgen.machine.plan import (
+    CALLS,
+    DIRECT_OPS,
+    DIRECT_TRACER,
+    FRAME,
+    PATCH,
+    SAME,
+    Interrupt,
+    Plan,
+)
+from lpgen.machine.roles import is_current_kprobe_addr, return_to, take_arguments
+from lpgen.machine.state import State
+from lpgen.machine.trip import Interruption, Moment, Trip
+from lpgen.machine.world import World
 
 MAX_EVENTS = 24
 # What an interrupt's handler uses below its frame.
@@ -95,7 +94,7 @@ class Conductor:
         self.engine.interrupt_at(0)
         trip.inner += self._extra
         trip.interruption = self._interruption
-        trip.constants = world.changed_constants()
+        trip.constants = world.data.changed()
         trip.other_stack = world.changed_stack(involved)
         return trip
 
@@ -135,7 +134,7 @@ class Conductor:
 
     def _run(self, state: State, thread: Thread) -> Stop:
         """Run on the cpu that the thread is on, where its task is the current one."""
-        self.world.run_on(self._paca[thread.number], thread)
+        self.world.data.run_on(self._paca[thread.number], thread)
         return self.engine.resume(state)
 
     def _handle_interrupt(self, stop: Stop) -> State:
@@ -218,7 +217,7 @@ class Conductor:
                 current = trip
             if gate.kind == "kprobe" and "kprobe_test" not in self._features:
                 # A trampoline may ask all the same; the answer decides nothing here.
-                state, before = self._kprobe(current, stop.state, rng), steps
+                state, before = is_current_kprobe_addr(self.world, current, stop.state, rng), steps
                 continue
             moment = self._moment(current, gate, stop.state, frame)
             moment.steps = steps
@@ -235,9 +234,11 @@ class Conductor:
             elif gate.kind == "graph":
                 state = self._graph(current, moment, rng)
             elif gate.kind == "kprobe":
-                state = self._kprobe(current, moment.state, rng)
+                state = is_current_kprobe_addr(self.world, current, moment.state, rng)
             elif gate.kind == "unhook":
-                state = self._unhook(current, moment, rng)
+                state = return_to(self.world, current, moment, rng)
+                if current.plan.wander:
+                    self._to_another_cpu(thread, state)
             elif gate.kind == "direct":
                 state = moment.state.copy()
                 direct_trampoline(self.engine, thread, state, rng)
@@ -365,34 +366,6 @@ class Conductor:
         state.pc = state.lr
         return state
 
-    def _kprobe(self, trip: Trip, state: State, rng: Random) -> State:
-        """Be is_current_kprobe_addr."""
-        state = state.copy()
-        use_stack(self.engine, trip.thread, state, rng)
-        clobber(state, rng, floats=False)
-        state.gpr[3] = int(trip.plan.kprobe)
-        state.pc = state.lr
-        return state
-
-    def _unhook(self, trip: Trip, moment: Moment, rng: Random) -> State:
-        """Be ftrace_return_to_handler: say where B was to return to; with the results in a pt_regs, change them."""
-        state = moment.state.copy()
-        regs = state.gpr[3]
-        use_stack(self.engine, trip.thread, state, rng)
-        clobber(state, rng, floats=False)
-        thread = trip.thread
-        changes = trip.plan.edit or bool(trip.plan.seed & 8)
-        on_stack = thread.base + BASE_WINDOW <= regs <= thread.top - 400 and not regs & 7
-        if "return_regs" in self._features and changes and on_stack:
-            trip.results = {3: rng.getrandbits(64), 4: rng.getrandbits(64)}
-            for number, value in trip.results.items():
-                self.engine.write_u64(regs + 8 * number, value)
-        state.gpr[3] = trip.graph_return
-        if trip.plan.wander:
-            self._to_another_cpu(thread, state)
-        state.pc = state.lr
-        return state
-
     def _to_another_cpu(self, thread: Thread, state: State) -> None:
         self._paca[thread.number] = PACAS[1 - PACAS.index(self._paca[thread.number])]
         state.gpr[13] = self._paca[thread.number]
@@ -426,7 +399,7 @@ class Conductor:
                 start = at - (thread.top - len(frame))
                 frame[start : start + len(data)] = data
 
-        for offset, data in self._take_arguments(trip, moment):
+        for offset, data in take_arguments(self.world, trip, moment):
             legitimately(offset, data)
         if placement.parameter_save_area_size:
             # The parameter save area is the called function's to write to.
@@ -459,29 +432,6 @@ class Conductor:
             thread = next(t for t in self.world.threads if t.base <= moment.low < t.top)
             state.gpr[13] = self._paca[thread.number]
 
-    def _take_arguments(self, trip: Trip, moment: Moment) -> list[tuple[int, bytes]]:
-        """Read the arguments as the function under the plan does; return what it spills, by offset from its r1."""
-        plan, thread, state = trip.plan, trip.thread, moment.state
-        r1 = state.gpr[1]
-
-        def read(offset: int, size: int) -> bytes:
-            return self.engine.read(r1 + offset, size) if r1 + offset + size <= thread.top else bytes(size)
-
-        shape = as_variadic(plan.shape) if plan.spill and moment.where == "c" else plan.shape
-        placement = shape.placement
-        gprs, fprs = dict(enumerate(state.gpr)), dict(enumerate(state.fpr))
-        vectors = {n: state.vector(n) for n in range(2, 14)}
-        if not placement.prototype.variadic:
-            moment.arguments = decode(placement, gprs, fprs, vectors, read)
-            return []
-        reader = VariadicReader(placement)
-        fixed = decode(placement, gprs, fprs, vectors, read)[: len(placement.prototype.params)]
-        spilled = reader.spill(gprs)
-        for offset, data in spilled:
-            self.engine.write(r1 + offset, data)
-        moment.arguments = fixed + reader.read_all(read)
-        return spilled
-
     def _leave_c(self, trip: Trip, state: State, rng: Random) -> None:
         """Do what is C's own: any r2 is left behind, as C restores its TOC only for itself."""
         plan, thread = trip.plan, trip.thread
@@ -496,7 +446,6 @@ class Conductor:
 
     def _sibling(self, trip: Trip, plan: Plan, state: State, rng: Random) -> Trip:
         """End C in a call of another traced function: C's frame is gone, LR and r1 are as C found them."""
-        world = self.world
         self._patch(plan)
         b = self._b(plan)
         state = state.copy()

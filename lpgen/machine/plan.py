@@ -12,7 +12,7 @@ from lpgen.callers.randoms import random_result, random_values
 from lpgen.callers.shape import CallShape
 from lpgen.callers.types import Integer, Pointer
 from lpgen.kernel.generations import Kernel
-from lpgen.machine.world import HOMES, TASK_THREADS, THREADS
+from lpgen.machine.places import HOMES, TASK_THREADS, THREADS
 
 # How C destroys the marker: another upper half, a flipped low bit, nothing left, all ones, or by a stack so deep that
 # it runs over the livepatch stack.
@@ -59,8 +59,8 @@ class Plan:
     ``inner``: the calls that C (or B's body) makes; they may find tracing switched off, or B patched to something else.
     ``sibling``: the traced function that C ends in, by a tail call; ``stub``: through a module's stub.
     ``interrupt``: an interrupt in the trampolines. ``beside``: a call on another thread, in turns with this one.
-    ``lean``: B's call site leads to the lean entry, ftrace_caller where there is ftrace_regs_caller too. ``early``: it is
-    not patched yet and leads to _mcount. ``disabled``: tracing is off in the paca. ``kprobe``: it is a kprobe that
+    ``lean``: B's call site leads to the lean entry, ftrace_caller where there is ftrace_regs_caller too. ``early``: it
+    is not patched yet and leads to _mcount. ``disabled``: tracing is off in the paca. ``kprobe``: it is a kprobe that
     changes nip. ``direct``: a direct trampoline, 1 from ops->direct_call, 2 from the tracer.
     """
 

@@ -51,6 +51,7 @@ from lpgen.callers.types import (
     round_up,
 )
 from lpgen.errors import LpgenError
+from lpgen.machine.places import BYSTANDER, HOMES
 from lpgen.machine.plan import (
     DIRECT_TRACER,
     INTERRUPT_MODES,
@@ -63,7 +64,6 @@ from lpgen.machine.plan import (
     can_be_sibling,
     can_spill,
 )
-from lpgen.machine.world import BYSTANDER, HOMES
 
 T = TypeVar("T")
 
@@ -93,7 +93,7 @@ for _vector in (
 _TEXTS = {ctype: name for name, ctype in _NAMES.items()}
 
 _FLAGS = ("pointer", "link", "edit", "graph", "twin", "spill", "sleep", "wander", "stub")
-_FLAGS += ("lean", "early", "disabled", "kprobe")
+_LATE_FLAGS = ("lean", "early", "disabled", "kprobe")
 # Fields that hold a number, with the first and the last allowed one.
 _NUMBERS = {
     "seed": (0, (1 << 64) - 1),
@@ -108,7 +108,7 @@ _NUMBERS = {
 _DEFAULTS = {"seed": 0, "home_a": 0, "home_b": 0, "home_c": 2, "form": 0, "thread": 0, "marker": 0, "direct": 0}
 _LISTS = ("inner", "recursion")
 _SINGLES = ("sibling", "beside")
-_FIELDS = (*_NUMBERS, "nip", *_FLAGS, "off", *_LISTS, *_SINGLES, "interrupt")
+_FIELDS = (*_NUMBERS, "nip", *_FLAGS, *_LATE_FLAGS, "off", *_LISTS, *_SINGLES, "interrupt")
 # Far more than any plan that lpgen makes; and what a stack of 16 KiB has room for beside the trampolines' frames.
 MAX_TEXT = 1 << 18
 MAX_CALLS = 400
@@ -159,7 +159,7 @@ def _plan_words(plan: Plan) -> Iterator[str]:
         value = getattr(plan, name)
         if name != "seed" and value != default:
             yield f"{name}={value}"
-    yield from (name for name in _FLAGS if getattr(plan, name))
+    yield from (name for name in (*_FLAGS, *_LATE_FLAGS) if getattr(plan, name))
     if not plan.tracing:
         yield "off"
     chain = list(_chain(plan))
@@ -400,7 +400,7 @@ class _Parser:
         return self.checked(start, lambda: _sized(CallShape(name, prototype, extra)))
 
     def field(self, name: str, fields: dict[str, Any], depth: int) -> None:
-        if name in _FLAGS:
+        if name in (*_FLAGS, *_LATE_FLAGS):
             fields[name] = True
             return
         if name == "off":

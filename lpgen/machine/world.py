@@ -9,133 +9,60 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import Random
 
 from lpgen.assembly import Image, Unit, link
 from lpgen.errors import LpgenError
 from lpgen.kernel.generations import Kernel
-from lpgen.machine.engine import PAGE, Engine, branch, words
-from lpgen.machine.scan import bug_entries, privileged
-
-KERNEL = 0xC000000000000000
-TEXT = KERNEL + 0x200000
-# The trampolines' .text with the area for out-of-line stubs, which belongs to it.
-MAX_TEXT = 0x800000
-RODATA = KERNEL + 0x30000
-FUNCTIONS = KERNEL + 0x40000
-MONITOR = KERNEL + 0x100000
-PACAS = (KERNEL + 0xF00000, KERNEL + 0xF02000)
-TOC_DATA = KERNEL + 0x1000000
-KERNEL_TOC = TOC_DATA + 0x8000
-# Further from the TOC pointer than 16 bits reach, with a low half above 0x8000: @ha has to carry.
-FUNCTION_TRACE_OP = KERNEL_TOC + 0x1A8F8
-FTRACE_OPS = TOC_DATA + 0x30120
-# With call ops each home's functions have an ftrace_ops of their own.
-OPS_SPACING = 0x1000
-# struct thread_info of each task, where it is in the task.
-TASKS = TOC_DATA + 0x50000
-TASK_SPACING = 0x400
-THREAD_INFO = 0x180
-STACKS = KERNEL + 0x2000000
-STACK_SPACING = 0x20000
-MODULES = 0xD000000000010000
-MODULE_SPACING = 0x1000000
-# Where the outermost function of a thread returns to; only ever seen in a back chain.
-MAIN_RETURN = FUNCTIONS + 0xF000
-MAIN_FRAME = 0x100
-
-STACK_END_MAGIC = 0x57AC6E9D
-LIVEPATCH_FRAME = 24
-# The part of a stack's memory that is compared as its base: 100 livepatch frames and more.
-BASE_WINDOW = 0xC00
-THREADS = ("task", "second task", "hardirq", "softirq", "emergency", "bystander")
-BYSTANDER = len(THREADS) - 1
-# The stacks of tasks; the others are of interrupts, which use the livepatch stack of the task that they interrupt where
-# thread_info is in the task.
-TASK_THREADS = (0, 1, BYSTANDER)
-
-HOMES = ("kernel", "module 1", "module 2")
-# How a call site leads into the trampolines: to the entry that saves all registers, to the lean one, or, not patched yet,
-# to _mcount.
-REGS, LEAN, MCOUNT = "regs", "lean", "mcount"
-TRAMP_BYTES = 32
-
-_MFLR_R0, _MTLR_R0, _STD_R0_16_R1, _LD_R2_24_R1, _BCTRL, _BCTR, _NOP, _TRAP = (
-    0x7C0802A6,
-    0x7C0803A6,
-    0xF8010010,
-    0xE8410018,
-    0x4E800421,
-    0x4E800420,
-    0x60000000,
-    0x7FE00008,
+from lpgen.machine.acceptance import check_entry_points
+from lpgen.machine.code import (
+    BCTRL,
+    LD_R2_24_R1,
+    MFLR_R0,
+    NOP,
+    STD_R0_16_R1,
+    STUB_DATA,
+    TRAP,
+    module_stub,
+    ool_stub,
+    toc_setup,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """B or C. ``gep``, ``lep``: entry points; ``site``: B's call-site bl; ``toc``: its r2; ``home``: index in HOMES.
-
-    ``lr`` is what LR holds where the call site leads, ``target`` the symbol there.
-    """
-
-    name: str
-    home: int
-    gep: int
-    lep: int
-    toc: int
-    site: int = 0
-    form: int = 0
-    lr: int = 0
-    target: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class CallSite:
-    """A call in A: ``call`` is its branch, ``returns`` what LR is in B, ``toc`` A's r2."""
-
-    home: int
-    call: int
-    returns: int
-    toc: int
-
-
-@dataclass(frozen=True, slots=True)
-class Thread:
-    """A stack: its memory from ``base`` to ``top``; where its livepatch_sp is kept and where that starts.
-
-    ``task`` is the number of the thread whose livepatch stack it uses, ``livepatch`` the base of the memory that holds
-    this one, ``info`` the address of thread_info.
-    """
-
-    number: int
-    name: str
-    base: int
-    top: int
-    sp_address: int
-    sp_start: int
-    task: int = 0
-    livepatch: int = 0
-    info: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Patched:
-    """What is patched in or set for all calls: tracer, graph hook, the paca's flag off, ops->direct_call."""
-
-    tracer: bool = False
-    graph: bool = False
-    disabled: bool = False
-    direct: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """What a gate stands for: kind (route.NAMES) and which function or call site."""
-
-    kind: str
-    what: Function | CallSite | None = None
+from lpgen.machine.engine import PAGE, Engine, branch, words
+from lpgen.machine.kernel_data import KernelData
+from lpgen.machine.places import (
+    FTRACE_OPS,
+    FUNCTION_TRACE_OP,
+    FUNCTIONS,
+    HOMES,
+    KERNEL_TOC,
+    LEAN,
+    MAIN_FRAME,
+    MAIN_RETURN,
+    MAX_TEXT,
+    MCOUNT,
+    MODULE_SPACING,
+    MODULES,
+    MONITOR,
+    OPS_SPACING,
+    REGS,
+    RODATA,
+    STACK_END_MAGIC,
+    STACK_SPACING,
+    STACKS,
+    TASK_SPACING,
+    TASK_THREADS,
+    TASKS,
+    TEXT,
+    THREAD_INFO,
+    THREADS,
+    CallSite,
+    Function,
+    Gate,
+    Patched,
+    Thread,
+)
+from lpgen.machine.scan import bug_entries, privileged
 
 
 class World:
@@ -157,7 +84,7 @@ class World:
         self._pattern = Random(0xC0FFEE)
         for address in (RODATA, FUNCTIONS):
             self.engine.map(address, PAGE, writable=False)
-            self.engine.write(address, words(_TRAP) * (PAGE // 4))
+            self.engine.write(address, words(TRAP) * (PAGE // 4))
         self._entry = {0: self.engine.add_monitor_entry(FUNCTIONS)}
         self._next = {0: FUNCTIONS + 0x800}
         self._next_thunk = {0: FUNCTIONS + 0x8000}
@@ -166,7 +93,7 @@ class World:
         for home in range(1, len(HOMES)):
             base = MODULES + (home - 1) * MODULE_SPACING
             self.engine.map(base, PAGE, writable=False)
-            self.engine.write(base, words(_TRAP) * (PAGE // 4))
+            self.engine.write(base, words(TRAP) * (PAGE // 4))
             self._entry[home] = self.engine.add_monitor_entry(base)
             self._next[home] = base + 0x800
             self._next_thunk[home] = base + 0xC000
@@ -180,7 +107,7 @@ class World:
         # Where ops->func is called through its global entry point, the tracer may be a module's.
         self.module_tracer = self._place_gate(1, Gate("tracer"))
         self.image = self._link(unit)
-        self._check_entry_points()
+        check_entry_points(kernel, self.image)
         first, end = self.text
         self.privileged = privileged(self.engine.read(first, end - first), first)
         self._patch_points()
@@ -196,11 +123,9 @@ class World:
         self.twins = {b.gep: self._place_twin(b) for b in placed if b.home == 0}
         self.local_calls = {function.gep: self._place_local_call(function) for function in placed}
         self.pointer_calls = [self._place_pointer_call(home) for home in range(len(HOMES))]
-        self._place_data()
+        tracers = {home: self.module_tracer if home == 1 else self.tracer for home in range(len(HOMES))}
+        self.data = KernelData(kernel, self.engine, self._pattern, tracers, self.direct, self.symbol("ftrace_stub"))
         self.threads = [self._place_thread(n) for n in range(len(THREADS))]
-        self._sp_addresses = frozenset(
-            thread.sp_address for thread in self.threads if "thread_info_in_task" in kernel.features
-        )
         self.watched = watch
         if watch:
             first, end = self.text
@@ -273,7 +198,7 @@ class World:
         if "call_ops" in self.kernel.features:
             for home in range(len(HOMES)):
                 yield FTRACE_OPS + OPS_SPACING * home, f"ops of the stub ({HOMES[home]})"
-            yield self._decoy_ops, "*function_trace_op"
+            yield self.data.decoy_ops, "*function_trace_op"
         else:
             yield FTRACE_OPS, "*function_trace_op"
         yield KERNEL_TOC, "kernel TOC"
@@ -327,7 +252,7 @@ class World:
             raise LpgenError(f"{unit.name}: .text of {size} bytes is larger than the {MAX_TEXT} bytes set aside for it")
         mapped = (size + PAGE - 1) // PAGE * PAGE + PAGE
         self.engine.map(TEXT, mapped, writable=False)
-        self.engine.write(TEXT, words(_TRAP) * (mapped // 4))
+        self.engine.write(TEXT, words(TRAP) * (mapped // 4))
         externals = {
             "function_trace_op": FUNCTION_TRACE_OP,
             "prepare_ftrace_return": self.graph,
@@ -353,54 +278,6 @@ class World:
             self.engine.write(address, data)
         return image
 
-    def _check_entry_points(self) -> None:
-        unit = self.image.unit
-        wanted = self.kernel.symbols
-        local = [
-            s.name for s in wanted if not s.inner and s.name in unit.symbols and unit.symbols[s.name].binding == "local"
-        ]
-        if local:
-            raise LpgenError(
-                f"{unit.name}: {', '.join(local)} is not global: the kernel's C code could not link to it",
-                hint="add .globl",
-            )
-        missing = [
-            s.name
-            for s in wanted
-            if s.name not in self.image.symbols and (not s.inner or s.name == "livepatch_handler")
-        ]
-        if missing:
-            raise LpgenError(
-                f"{unit.name} does not define {', '.join(missing)}",
-                hint=f"kernel {self.kernel.version} with these options needs " + ", ".join(s.name for s in wanted),
-            )
-        self._check_areas()
-
-    def _check_areas(self) -> None:
-        """Check what ftrace writes to: where it is, its size, and the number of stubs that C code reads."""
-        unit = self.image.unit
-        for part in ("text", "init") if "tramp_areas" in self.kernel.features else ():
-            symbol = unit.symbols[f"ftrace_tramp_{part}"]
-            section = unit.sections.get(symbol.section or "")
-            wanted = f".tramp.ftrace.{part}"
-            if section is None or section.name != wanted or set(section.flags) != set("aw"):
-                raise LpgenError(f"{unit.name}: {symbol.name} is not in {wanted}", hint=f'.section {wanted}, "aw"')
-            if section.size - symbol.value < TRAMP_BYTES:
-                raise LpgenError(f"{unit.name}: {symbol.name} has no {TRAMP_BYTES} bytes", hint=f".space {TRAMP_BYTES}")
-        if "out_of_line" not in self.kernel.features:
-            return
-        area, count = unit.symbols["ftrace_ool_stub_text"], unit.symbols["ftrace_ool_stub_text_count"]
-        if area.section != ".text" or area.value % 8:
-            raise LpgenError(f"{unit.name}: {area.name} is not 8-byte aligned in .text", hint=".balign 8")
-        data = unit.sections[count.section or ""].data[count.value : count.value + 4]
-        room = len(unit.sections[".text"].data) - area.value
-        said = int.from_bytes(data, "little")
-        if said != self.kernel.stub_count or said * self.offsets["FTRACE_OOL_STUB_SIZE"] > room:
-            raise LpgenError(
-                f"{unit.name}: {count.name} is {said}, {area.name} has {room} bytes, and "
-                f"CONFIG_PPC_FTRACE_OUT_OF_LINE_NUM_RESERVE is {self.kernel.stub_count}"
-            )
-
     def _word(self, address: int) -> int:
         word: int = struct.unpack("<I", self.engine.read(address, 4))[0]
         return word
@@ -413,7 +290,7 @@ class World:
             call = self.symbol(name)
             self._expect(call, branch(call, self.symbol("ftrace_stub"), link=True), name, "bl ftrace_stub")
             if "call_with_nop" in self.kernel.features:
-                self._expect(call + 4, _NOP, f"{name}+4", "nop")
+                self._expect(call + 4, NOP, f"{name}+4", "nop")
             self._patches["tracer"].append(
                 (call, self.engine.read(call, 4), words(branch(call, self.tracer, link=True)))
             )
@@ -434,14 +311,12 @@ class World:
 
     def _place_b(self, home: int, form: int, entry: str) -> Function:
         at = self._next[home]
-        distance = self.toc[home] - at
-        high, low = (distance + 0x8000) >> 16, distance & 0xFFFF
-        code = [0x3C4C0000 | high & 0xFFFF, 0x38420000 | low]  # addis r2,r12,..@ha; addi r2,r2,..@l
+        code = toc_setup(self.toc[home] - at)
         out_of_line = "out_of_line" in self.kernel.features and entry != MCOUNT
         # What is not patched yet has the compiler's call, whatever ftrace makes of it later.
         texts = ("mflr r0", "bl") if entry == MCOUNT else self.kernel.call_sites[form]
         for text in texts[:-1]:
-            code.append({"mflr r0": _MFLR_R0, "std r0,16(r1)": _STD_R0_16_R1}[text])
+            code.append({"mflr r0": MFLR_R0, "std r0,16(r1)": STD_R0_16_R1}[text])
         site = at + 4 * len(code)
         symbol = self.entries[entry]
         target = self.symbol(symbol) if home == 0 else self._stub(home, symbol)
@@ -473,8 +348,7 @@ class World:
             at = self._next[0] + -self._next[0] % 8
             self._next[0] = at + 32
         ops = FTRACE_OPS + OPS_SPACING * home if "call_ops" in self.kernel.features else self._pattern.getrandbits(64)
-        code = words(_MFLR_R0, branch(at + 12, target, link=True), _MTLR_R0, branch(at + 20, site + 4))
-        self.engine.write(at, struct.pack("<Q", ops) + code)
+        self.engine.write(at, ool_stub(at, ops, target, site + 4))
         return at
 
     @staticmethod
@@ -482,15 +356,10 @@ class World:
         return MODULES + (home - 1) * MODULE_SPACING
 
     def _stub(self, home: int, symbol: str) -> int:
-        """Return the module's stub for ``symbol``: like the kernel's, it uses r11, r12 and CTR and keeps r2."""
+        """Return the module's stub for ``symbol``."""
         if (home, symbol) not in self._stubs:
-            target = self.symbol(symbol)
             base = self._module(home) + 0x8000 + 0x100 * sum(1 for other, _ in self._stubs if other == home)
-            code = [0x3D620001, 0x396B0000 | 0x1230]  # addis r11,r2,1; addi r11,r11,0x1230: the stub's own data
-            code += [0x3D800000 | target >> 48 & 0xFFFF, 0x618C0000 | target >> 32 & 0xFFFF]
-            code += [0x798C07C6, 0x658C0000 | target >> 16 & 0xFFFF, 0x618C0000 | target & 0xFFFF]
-            code += [0x7D8903A6, _BCTR]
-            self.engine.write(base, words(*code))
+            self.engine.write(base, module_stub(self.symbol(symbol)))
             self._stubs[home, symbol] = base
         return self._stubs[home, symbol]
 
@@ -498,7 +367,7 @@ class World:
         """Return the GPRs that the way from ``b`` to the trampolines changes (CTR = r12 as well), None for none."""
         if b.home == 0:
             return None
-        return {11: self.toc[b.home] + 0x10000 + 0x1230, 12: self.symbol(b.target)}
+        return {11: self.toc[b.home] + STUB_DATA, 12: self.symbol(b.target)}
 
     def _place_c(self, home: int, n: int) -> Function:
         at = self._next[home]
@@ -514,7 +383,7 @@ class World:
         if page not in self._twin_pages:
             self._twin_pages.add(page)
             self.engine.map(page, PAGE, writable=False)
-            self.engine.write(page, words(_TRAP) * (PAGE // 4))
+            self.engine.write(page, words(TRAP) * (PAGE // 4))
         function = Function(f"C twin of {b.name}", 1, at, at, self.toc[1])
         self.engine.write(at, self._gate_code(1, at, Gate("c", function)))
         return function
@@ -531,65 +400,8 @@ class World:
     def _place_pointer_call(self, home: int) -> CallSite:
         at = self._next[home]
         site = CallSite(home, at, at + 4, self.toc[home])
-        self._place(home, words(_BCTRL, _LD_R2_24_R1) + self._gate_code(home, at + 8, Gate("back", site)))
+        self._place(home, words(BCTRL, LD_R2_24_R1) + self._gate_code(home, at + 8, Gate("back", site)))
         return site
-
-    def _place_data(self) -> None:
-        self._constant: dict[int, bytearray] = {}
-        features = self.kernel.features
-        for address in (PACAS[0], TOC_DATA + 0x8000, FUNCTION_TRACE_OP & ~0xFFFF):
-            self.engine.map(address & ~0xFFFF, PAGE)
-        window = 0x1000
-        for address in PACAS:
-            self._keep(address, bytearray(self._pattern.randbytes(window)))
-            self._set(address + self.offsets["PACATOC"], struct.pack("<Q", KERNEL_TOC))
-            if "tracing_switch" in features:
-                self._set(address + self.offsets["PACA_FTRACE_ENABLED"], b"\1")
-        self._keep(FUNCTION_TRACE_OP & ~(window - 1), bytearray(self._pattern.randbytes(window)))
-        # With call ops nobody has a use for it; what it points to is none of the stubs' ops.
-        self._decoy_ops = FTRACE_OPS + OPS_SPACING * len(HOMES)
-        ops = self._decoy_ops if "call_ops" in features else FTRACE_OPS
-        self._set(FUNCTION_TRACE_OP, struct.pack("<Q", ops))
-        self._keep(KERNEL_TOC, bytearray(self._pattern.randbytes(window)))
-        if {"call_ops", "direct_calls"} & features:
-            # Otherwise there is nothing in an ftrace_ops for the trampolines, and no memory behind it.
-            self.engine.map(FTRACE_OPS & ~0xFFFF, PAGE)
-            for number in range(len(HOMES) + 1):
-                self._keep(FTRACE_OPS + OPS_SPACING * number, bytearray(self._pattern.randbytes(0x400)))
-            self._set_ops(Patched())
-        if "thread_info_in_task" in features:
-            self.engine.map(TASKS & ~0xFFFF, PAGE)
-            for number in TASK_THREADS:
-                self._keep(TASKS + TASK_SPACING * number, bytearray(self._pattern.randbytes(TASK_SPACING)))
-            self._current = dict.fromkeys(PACAS, -1)
-
-    def _keep(self, address: int, content: bytearray) -> None:
-        """Write data that the guest may not change."""
-        self._constant[address] = content
-        self.engine.write(address, bytes(content))
-
-    def _set(self, address: int, data: bytes) -> None:
-        """Change data that the guest may not change."""
-        for start, content in self._constant.items():
-            if start <= address < start + len(content):
-                content[address - start : address - start + len(data)] = data
-                self.engine.write(address, data)
-                return
-        # A paca's field beyond the part of it that is kept in view.
-        self.engine.write(address, data)
-
-    def _set_ops(self, wanted: Patched) -> None:
-        """Write ops->func and ops->direct_call of every ftrace_ops."""
-        features = self.kernel.features
-        for home in range(len(HOMES)):
-            ops = FTRACE_OPS + OPS_SPACING * home
-            if "call_ops" in features:
-                tracer = self.module_tracer if home == 1 else self.tracer
-                func = tracer if wanted.tracer else self.symbol("ftrace_stub")
-                self._set(ops + self.offsets["FTRACE_OPS_FUNC"], struct.pack("<Q", func))
-            if "direct_calls" in features:
-                to = self.direct if wanted.direct else 0
-                self._set(ops + self.offsets["FTRACE_OPS_DIRECT_CALL"], struct.pack("<Q", to))
 
     def _place_thread(self, number: int) -> Thread:
         # Not all alike in the address bits above the stack's own: clearing too many of them is to be seen.
@@ -618,7 +430,7 @@ class World:
         self._stack_images.append(bytes(stack))
         self.engine.write(base, bytes(stack))
         if "thread_info_in_task" in self.kernel.features:
-            self._set(thread.sp_address, struct.pack("<Q", thread.sp_start))
+            self.data.add_livepatch_sp(thread.sp_address, thread.sp_start)
         return thread
 
     def _stack_base(self, number: int) -> int:
@@ -634,16 +446,13 @@ class World:
             return thread
         own = interrupted
         return replace(
-            thread, sp_address=own.sp_address, sp_start=own.sp_start, task=own.task, livepatch=own.livepatch, info=own.info
+            thread,
+            sp_address=own.sp_address,
+            sp_start=own.sp_start,
+            task=own.task,
+            livepatch=own.livepatch,
+            info=own.info,
         )
-
-    def run_on(self, paca: int, thread: Thread) -> None:
-        """Make the task of ``thread`` the current one of a cpu, as a context switch does."""
-        if "thread_info_in_task" in self.kernel.features and self._current[paca] != thread.task:
-            self._current[paca] = thread.task
-            offset = self.offsets.get("PACA_THREAD_INFO")
-            if offset is not None:
-                self._set(paca + offset, struct.pack("<Q", thread.info))
 
     # Between calls
 
@@ -686,24 +495,9 @@ class World:
             for address, original, patched in self._patches[name] if on != before else ():
                 self.engine.write_code(address, patched if on else original)
         if "tracing_switch" in self.kernel.features and wanted.disabled != was.disabled:
-            for paca in PACAS:
-                self._set(paca + self.offsets["PACA_FTRACE_ENABLED"], b"\0" if wanted.disabled else b"\1")
+            self.data.set_tracing(disabled=wanted.disabled)
         if {"call_ops", "direct_calls"} & self.kernel.features:
-            self._set_ops(wanted)
-
-    def changed_constants(self) -> list[tuple[int, int, int]]:
-        """Return what the guest changed in paca and kernel data: (address, doubleword before, after); mend it."""
-        changed: list[tuple[int, int, int]] = []
-        for address, content in self._constant.items():
-            now = self.engine.read(address, len(content))
-            if now != content:
-                pairs = zip(struct.iter_unpack("<Q", content), struct.iter_unpack("<Q", now), strict=True)
-                for n, ((old,), (new,)) in enumerate(pairs):
-                    # A task's livepatch_sp is in its thread_info; the statements about it judge that.
-                    if old != new and address + 8 * n not in self._sp_addresses:
-                        changed.append((address + 8 * n, old, new))
-                        self.engine.write_u64(address + 8 * n, old)
-        return changed
+            self.data.set_ops(wanted)
 
     def stack_image(self, thread: Thread) -> bytes:
         """Return all of a thread's stack memory."""

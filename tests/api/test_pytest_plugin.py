@@ -43,7 +43,7 @@ def tree(pytester: pytest.Pytester) -> pytest.Pytester:
     """A tree with right trampolines, wrong ones, and a file that lpgen has nothing to do with."""
     (pytester.path / "asm").mkdir()
     (pytester.path / "asm/good.S").write_text(emit_source(KERNEL).text)
-    (pytester.path / "asm/wrong.S").write_text(WRONG["handler_pushes_a_frame"].text(KERNEL))
+    (pytester.path / "asm/wrong.S").write_text(WRONG["handler_pushes_a_frame"].text())
     (pytester.path / "other.S").write_text("not assembly\n")
     return pytester
 

@@ -29,7 +29,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("COLUMNS", raising=False)
     Path("good.S").write_text(emit_source(KERNEL).text)
-    Path("wrong.S").write_text(WRONG["handler_pushes_a_frame"].text(KERNEL))
+    Path("wrong.S").write_text(WRONG["handler_pushes_a_frame"].text())
     return tmp_path
 
 
@@ -81,7 +81,7 @@ def test_not_shrunk(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_an_interrupted_failure_names_the_instruction(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    Path("late.S").write_text(WRONG["handler_lowers_for_a_moment"].text(KERNEL))
+    Path("late.S").write_text(WRONG["handler_lowers_for_a_moment"].text())
     code, out, _ = _lpgen(capsys, "late.S", "--callers", "1", "--interrupts")
     assert code == 1
     assert re.search(r"\n  interrupted  before livepatch_handler\+0x[0-9a-f]+: \S.*\n", out)

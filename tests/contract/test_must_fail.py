@@ -19,9 +19,7 @@ def verdict_of(wrong: Wrong) -> Verdict:
     verdict = suite.run(range(default_callers(made)))
     if wrong.interrupts is not None:
         named = f"{wrong.interrupts}-0"
-        verdict.merge(
-            suite.run((i for i in suite.interrupt_items() if case(made, i.number).name == named), full=False)
-        )
+        verdict.merge(suite.run((i for i in suite.interrupt_items() if case(made, i.number).name == named), full=False))
     return verdict
 
 
