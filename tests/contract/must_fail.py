@@ -70,3 +70,4 @@ def load(path: Path) -> Wrong:
 
 ALL = [load(path) for path in sorted(DIRECTORY.glob("*.toml"))]
 KERNEL = kernel("4.7")
+G1 = [wrong for wrong in ALL if wrong.version == "4.7"]
