@@ -70,7 +70,7 @@ def real_version(header: Path) -> str:
 
 def configs(version: str) -> list[dict[str, bool | int]]:
     """Every configuration of a kernel, the default one first, with room for few stubs."""
-    few = {name: FEW_STUBS for name in kernel(version).numbers}
+    few = dict.fromkeys(kernel(version).numbers, FEW_STUBS)
     assert few.keys() <= {STUB_COUNT}
     return [config | few for config in configs_of(version)]
 

@@ -9,29 +9,17 @@ from collections.abc import Mapping
 
 Config = Mapping[str, bool | int]
 
-LIVEPATCH = {**dict.fromkeys(("G1", "G2", "G3", "G4", "G5"), "CONFIG_LIVEPATCH")}
-LIVEPATCH |= dict.fromkeys(("G6", "G7", "G8", "G9", "G10"), "CONFIG_LIVEPATCH_64")
 GRAPH = "CONFIG_FUNCTION_GRAPH_TRACER"
 KPROBES = "CONFIG_KPROBES_ON_FTRACE"
 OUT_OF_LINE = "CONFIG_PPC_FTRACE_OUT_OF_LINE"
 CALL_OPS = "CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS"
 DIRECT_CALLS = "CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS"
 
-# Generation -> functions that are always there.
-FUNCTIONS = {
-    **dict.fromkeys(("G1", "G2", "G3"), {"ftrace_caller", "ftrace_stub"}),
-    **dict.fromkeys(
-        ("G4", "G5", "G6", "G7", "G8", "G9", "G10"),
-        {"ftrace_caller", "ftrace_regs_caller", "ftrace_stub", "ftrace_no_trace"},
-    ),
-}
-# Generation -> the calls that ftrace patches, labels inside of a function.
-CALLS = {
-    **dict.fromkeys(("G1", "G2", "G3"), {"ftrace_call"}),
-    **dict.fromkeys(("G4", "G5", "G6", "G7", "G8", "G9", "G10"), {"ftrace_call", "ftrace_regs_call"}),
-}
-# Those whose text holds a graph hook.
+ONE_ENTRY = {"G1", "G2", "G3"}
+TWO_ENTRIES = {"G4", "G5", "G6", "G7", "G8", "G9", "G10"}
 GRAPH_HOOK = {"G1", "G2", "G3", "G4", "G5"}
+LIVEPATCH = dict.fromkeys(GRAPH_HOOK, "CONFIG_LIVEPATCH")
+LIVEPATCH |= dict.fromkeys(("G6", "G7", "G8", "G9", "G10"), "CONFIG_LIVEPATCH_64")
 
 # Data: name -> its section, type, size in bytes (None: the number of stubs times FTRACE_OOL_STUB_SIZE), alignment.
 TRAMPS = {
@@ -54,7 +42,10 @@ def has_livepatch(generation: str, config: Config) -> bool:
 
 
 def call_labels(generation: str, config: Config) -> set[str]:
-    return set() if config.get(CALL_OPS) else CALLS[generation]
+    """The calls that ftrace patches."""
+    if config.get(CALL_OPS):
+        return set()
+    return {"ftrace_call", "ftrace_regs_call"} if generation in TWO_ENTRIES else {"ftrace_call"}
 
 
 def graph_hook(generation: str, config: Config) -> bool:
@@ -63,7 +54,10 @@ def graph_hook(generation: str, config: Config) -> bool:
 
 def functions(generation: str, version: str, config: Config) -> set[str]:
     """The global functions."""
-    found = set(FUNCTIONS[generation])
+    assert generation in ONE_ENTRY | TWO_ENTRIES
+    found = {"ftrace_caller", "ftrace_stub"}
+    if generation in TWO_ENTRIES:
+        found |= {"ftrace_regs_caller", "ftrace_no_trace"}
     if has_livepatch(generation, config):
         found.add("livepatch_handler")
     if graph_hook(generation, config):
