@@ -109,7 +109,7 @@ def assert_same_code(kernel: build.Binary, standalone: build.Binary, unit: Unit)
 def assert_needs_no_preprocessor(what: build.Emitted, expected: build.Binary, directory: Path) -> None:
     (directory / "entry.s").write_text(what.text)
     build.run("as", "--fatal-warnings", "-o", "plain.o", "entry.s", cwd=directory)
-    assert build.read((directory / "plain.o").read_bytes()) == expected
+    assert build.read((directory / "plain.o").read_bytes()) == expected, "as makes another object of it than gcc -c"
 
 
 def compared(what: build.Emitted, directory: Path) -> tuple[Unit, build.Binary]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 import emitted_build as build
 import emitted_contract as contract
 import pytest
@@ -16,11 +18,10 @@ def assert_symbols(what: build.Emitted, unit: Unit) -> None:
     labels = contract.labels(generation, config)
     data = contract.data(version, config)
     symbols = unit.symbols.values()
-    assert {symbol.name for symbol in symbols if symbol.section is None} == contract.undefined(
-        generation, version, config
-    )
+    undefined = {symbol.name for symbol in symbols if symbol.section is None}
+    assert_same_names("left to the kernel", undefined, contract.undefined(generation, version, config))
     given = {s.name: s for s in symbols if s.binding == "global" and s.section not in (None, "*ABS*")}
-    assert sorted(given) == sorted(functions | labels | data.keys())
+    assert_same_names("defined", given.keys(), functions | labels | data.keys())
     for name, symbol in given.items():
         # No local entry: LR of a call from C code and a branch that ftrace patches arrive at the same place.
         assert symbol.other == 0, name
@@ -38,6 +39,10 @@ def assert_symbols(what: build.Emitted, unit: Unit) -> None:
             assert symbol.value % 4 == 0, name
     # Inner labels are local, and only those: another global would be another name in the kernel.
     assert {symbol.binding for symbol in symbols if symbol.name not in given and symbol.section} <= {"local"}
+
+
+def assert_same_names(what: str, ours: Set[str], wanted: Set[str]) -> None:
+    assert ours == wanted, f"{what}: too many: {sorted(ours - wanted)}, missing: {sorted(wanted - ours)}"
 
 
 def room(unit: Unit, name: str) -> int:

@@ -66,7 +66,8 @@ def assert_known_names(what: build.Emitted, offset_names: set[str]) -> None:
     generation, version, config = what.kernel.generation, what.kernel.version, what.kernel.options
     operands, labels, macros = identifiers(what.text)
     data = contract.data(version, config)
-    assert labels == contract.functions(generation, version, config) | contract.labels(generation, config) | data.keys()
+    wanted = contract.functions(generation, version, config) | contract.labels(generation, config) | data.keys()
+    assert labels == wanted, sorted(labels ^ wanted)
     theirs = contract.undefined(generation, version, config) | labels | {*what.kernel.numbers}
     known = KERNEL_NAMES | PREPROCESSOR | REGISTERS | SECTIONS | {"object"} | theirs
     if contract.at_least(version, "5.1"):
@@ -74,7 +75,7 @@ def assert_known_names(what: build.Emitted, offset_names: set[str]) -> None:
     assert operands - known - offset_names == set()
     exported = {"EXPORT_SYMBOL"} if contract.at_least(version, "6.6") else set()
     bug = {"EMIT_BUG_ENTRY"} if contract.has_livepatch(generation, config) else set()
-    assert macros == {"_GLOBAL"} | bug | exported
+    assert macros == {"_GLOBAL"} | bug | exported, sorted(macros)
     # A kernel's asm-offsets.h ends with GPR13.
     assert {name for name in operands if re.fullmatch(r"GPR\d+", name)} <= {f"GPR{n}" for n in range(14)}
 
@@ -121,7 +122,7 @@ def test_each_header_that_is_included_is_used(version: str) -> None:
                     expected.add("asm/thread_info.h")
             if contract.at_least(version, "6.6"):
                 expected.add("linux/export.h")
-            assert sorted(included) == sorted(expected)
+            assert sorted(included) == sorted(expected), sorted({*included} ^ expected)
 
 
 # What each comment has to say. ftrace_graph_stub stands in the middle of a function.
@@ -168,8 +169,9 @@ def test_every_statement_that_is_named_is_one_of_the_contract(version: str) -> N
             livepatch = {"X3", "L1", "L2", "L3", "L4", "L5"}
             there = contract.has_livepatch(what.kernel.generation, what.kernel.options)
             named = statements(what.text)
-            assert named <= STATEMENTS
-            assert named == {"T1", "T2", "T3", "T4", "T5", "X1", "X2"} | (livepatch if there else set())
+            assert named <= STATEMENTS, sorted(named - STATEMENTS)
+            wanted = {"T1", "T2", "T3", "T4", "T5", "X1", "X2"} | (livepatch if there else set())
+            assert named == wanted, sorted(named ^ wanted)
 
 
 # Columns of a line; the standalone style says behind each offset what C calls it, however long that is.
