@@ -112,6 +112,13 @@ def assert_needs_no_preprocessor(what: build.Emitted, expected: build.Binary, di
     assert build.read((directory / "plain.o").read_bytes()) == expected, "as makes another object of it than gcc -c"
 
 
+def assert_rests_on_no_section(what: build.Emitted, expected: build.Binary, directory: Path) -> None:
+    """_GLOBAL as in late kernels, which names no section, makes the same object of the kernel style."""
+    late = build.read(build.compile_gnu(what, directory, macros=[build.PLAIN_GLOBAL]).read_bytes())
+    assert late == expected, "another object with a _GLOBAL that names no section"
+    assert late.exports == contract.exports(what.kernel.version)
+
+
 def compared(what: build.Emitted, directory: Path) -> tuple[Unit, build.Binary]:
     """Compare all that lpgen makes of one text with what GNU's tools make of it; return both."""
     unit = what.unit()
@@ -134,7 +141,9 @@ def compared_in_both_styles(version: str, config: contract.Config, directory: Pa
         what = build.emitted(version, config, style, real_header=header)
         with build.named(what):
             units[style], objects[style] = compared(what, directory)
-            if style == "standalone":
+            if style == "kernel":
+                assert_rests_on_no_section(what, objects[style], directory)
+            else:
                 assert_needs_no_preprocessor(what, objects[style], directory)
                 assert_same_code(objects["kernel"], objects["standalone"], units["kernel"])
 
@@ -159,18 +168,6 @@ def test_with_a_real_builds_offsets(header: Path, tmp_path: Path) -> None:
     """The kernel style is compiled with the real header itself, so it can only use what is really in there."""
     for config in build.configs(build.real_version(header)):
         compared_in_both_styles(build.real_version(header), config, tmp_path, header)
-
-
-@build.needs_gnu
-@build.every_kernel
-def test_the_code_does_not_rest_on_the_section_that_an_early_global_names(version: str, tmp_path: Path) -> None:
-    """_GLOBAL as in late kernels, without .section: the same object."""
-    for what in build.every_text(version, "kernel"):
-        with build.named(what):
-            early = build.read(build.compile_gnu(what, tmp_path).read_bytes())
-            late = build.read(build.compile_gnu(what, tmp_path, macros=[build.PLAIN_GLOBAL]).read_bytes())
-            assert late == early
-            assert early.exports == contract.exports(version)
 
 
 @build.needs_gnu
