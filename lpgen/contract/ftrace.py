@@ -239,7 +239,9 @@ def x1(judge: Judge) -> None:
     for moment in (*trip.at("body"), *trip.at("redirected")):
         registers_on(judge, moment, expected, numbers)
         if not trip.at("graph"):
-            judge.value(moment, "LR", trip.link_after, moment.state.lr, Location("lr"))
+            # Out of line a changed nip is gone on at through LR, or through CTR: section 7 does not say.
+            if moment.where == "body" or "out_of_line" not in judge.world.kernel.features:
+                judge.value(moment, "LR", trip.link_after, moment.state.lr, Location("lr"))
             judge.value(moment, "r0", trip.link_after, moment.state.gpr[0], Location("gpr", 0))
         if not trip.edits:
             arguments(judge, moment)

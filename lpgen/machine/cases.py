@@ -145,7 +145,7 @@ def _late_ways(features: frozenset[str]) -> list[Way]:
         if "livepatch" in features:
             ways.append(("patched-graph", {"graph": True, **PATCHED}))
             ways.append(("patched-graph-nested", {"graph": True, **PATCHED, "inner": [{**far, **PATCHED}]}))
-    if "kprobe_test" in features:
+    if "kprobe_test" in features or "livepatch" not in features:
         ways += [
             ("kprobe", {"kprobe": True}),
             ("kprobe-link", {"kprobe": True, "link": True}),

@@ -290,7 +290,8 @@ class Plan:
         lean = self.lean and "two_entries" in has and not early
         # What the tracer changes it needs a pt_regs for; a partial one takes no edits of registers.
         regs = traced and (not lean or "partial_regs" in has)
-        kprobe = self.kprobe and "kprobe_test" in has and regs
+        # Without livepatch whoever changes nip is a kprobe.
+        kprobe = self.kprobe and regs and ("kprobe_test" in has or "livepatch" not in has)
         changes: dict[str, object] = {"early": early, "disabled": disabled, "lean": lean, "kprobe": kprobe}
         changes["direct"] = 0 if direct == DIRECT_TRACER and not regs else direct
         changes["edit"] = self.edit and regs and not lean

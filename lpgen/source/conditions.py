@@ -22,13 +22,14 @@ class Conditions:
             )
             self.features |= self.kept
 
-    def _test(self, feature: str) -> str:
+    def _test(self, feature: str, wanted: bool) -> str:
         options = self.kernel.feature_options[feature]
         if feature in self.kernel.unless:
-            return f"ndef {self.kernel.unless[feature]}"
+            options, wanted = (self.kernel.unless[feature],), not wanted
         if len(options) == 1:
-            return f"def {options[0]}"
-        return f" {' && '.join(f'defined({option})' for option in options)}"
+            return f"#if{'' if wanted else 'n'}def {options[0]}\n"
+        all_on = " && ".join(f"defined({option})" for option in options)
+        return f"#if {all_on if wanted else f'!({all_on})'}\n"
 
     def shown(self, feature: str, wanted: bool) -> bool:
         """Say whether the part for a feature that is there (``wanted``), or for one that is not, is in the text."""
@@ -36,9 +37,9 @@ class Conditions:
             raise LpgenError(f"there is no feature {feature!r}", hint=f"there are {', '.join(feature_texts())}")
         return feature in self.kept or (feature in self.features) == wanted
 
-    def opening(self, feature: str) -> str:
-        """Return what stands before the part for a feature."""
-        return f"#if{self._test(feature)}\n" if feature in self.kept else ""
+    def opening(self, feature: str, wanted: bool) -> str:
+        """Return what stands before the part for a feature that is there (``wanted``), or for one that is not."""
+        return self._test(feature, wanted) if feature in self.kept else ""
 
     def middle(self, feature: str) -> str:
         """Return what stands between that part and the one for its absence."""

@@ -73,7 +73,7 @@ def emit_source(
         "options": kernel.options,
         "offsets": offsets,
         "offsets_label": offsets.label,
-        "option_lines": _option_lines(kernel, ifdef),
+        "option_lines": _option_lines(kernel, style, ifdef),
         "used_offsets": [offsets.offset(name) for name in required_names(kernel) if name != "INT_FRAME_SIZE"],
         "part_lines": textwrap.wrap(_part(kernel), 74),
         "style": style,
@@ -84,11 +84,12 @@ def emit_source(
     return render(TOP_TEMPLATE, context, templates_dir=templates_dir)
 
 
-def _option_lines(kernel: Kernel, ifdef: bool) -> list[str]:
+def _option_lines(kernel: Kernel, style: str, ifdef: bool) -> list[str]:
     if ifdef:
         return textwrap.wrap(f"For every setting of {', '.join(sorted(kernel.options))}.", 74)
     lines = [setting_text(name, on) for name, on in sorted(kernel.options.items())]
-    if "out_of_line" in kernel.features:
+    if "out_of_line" in kernel.features and style == "standalone":
+        # In a kernel tree it is the build's own.
         lines += [setting_text(name, number) for name, number in sorted(kernel.numbers.items())]
     return lines
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import jinja2
@@ -59,31 +60,32 @@ class _Markers(Extension):
 
 
 class _When(Extension):
-    """``{% when FEATURE %} ... {% otherwise %} ... {% endwhen %}``: text that depends on a feature.
+    """``{% when FEATURE %} ... {% otherwise %} ... {% endwhen %}``: text that depends on a feature; and ``unless``.
 
     The context's ``conditions`` say whether a part is shown, and what stands before, between and behind the parts:
     nothing, or the #ifdef of the feature's option where the options are kept in the text.
     """
 
-    tags = {"when"}  # noqa: RUF012 - jinja2 declares it for the instance
+    tags = {"when", "unless"}  # noqa: RUF012 - jinja2 declares it for the instance
 
     def parse(self, parser: Parser) -> list[nodes.Node]:
-        line = next(parser.stream).lineno
+        tag = next(parser.stream)
+        line, wanted = tag.lineno, nodes.Const(tag.value == "when")
         feature = nodes.Const(parser.stream.expect("name").value)
-        body = parser.parse_statements(("name:otherwise", "name:endwhen"))
+        body = parser.parse_statements(("name:otherwise", f"name:end{tag.value}"))
         other: list[nodes.Node] = []
         if next(parser.stream).value == "otherwise":
-            other = parser.parse_statements(("name:endwhen",), drop_needle=True)
+            other = parser.parse_statements((f"name:end{tag.value}",), drop_needle=True)
 
         def ask(method: str, *values: nodes.Expr) -> nodes.Expr:
             target = nodes.Getattr(nodes.Name("conditions", "load"), method, "load")
             return nodes.Call(target, [feature, *values], [], None, None, lineno=line)
 
-        parts: list[nodes.Node] = [nodes.Output([ask("opening")], lineno=line)]
-        parts.append(nodes.If(ask("shown", nodes.Const(True)), body, [], [], lineno=line))
+        parts: list[nodes.Node] = [nodes.Output([ask("opening", wanted)], lineno=line)]
+        parts.append(nodes.If(ask("shown", wanted), body, [], [], lineno=line))
         if other:
             parts.append(nodes.Output([ask("middle")], lineno=line))
-            parts.append(nodes.If(ask("shown", nodes.Const(False)), other, [], [], lineno=line))
+            parts.append(nodes.If(ask("shown", nodes.Not(wanted)), other, [], [], lineno=line))
         parts.append(nodes.Output([ask("closing")], lineno=line))
         return parts
 
@@ -129,6 +131,12 @@ def _environment(directory: Path | None) -> jinja2.Environment:
     )
     environment.globals["_marked_templates"] = []
     return environment
+
+
+@cache
+def _shipped_environment() -> jinja2.Environment:
+    """Return the environment of the shipped templates alone: compiling them takes most of a rendering's time."""
+    return _environment(None)
 
 
 def _place_of(error: BaseException, names: list[str]) -> Place | None:
@@ -189,7 +197,7 @@ def render(name: str, context: Mapping[str, object], *, templates_dir: Path | No
     """
     if templates_dir is not None:
         check_templates_dir(templates_dir)
-    environment = _environment(templates_dir)
+    environment = _shipped_environment() if templates_dir is None else _environment(templates_dir)
     names: list[str] = environment.globals["_marked_templates"]  # type: ignore[assignment]
     try:
         text = environment.get_template(name).render(context)

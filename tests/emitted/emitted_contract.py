@@ -23,8 +23,8 @@ LIVEPATCH |= dict.fromkeys(("G6", "G7", "G8", "G9", "G10"), "CONFIG_LIVEPATCH_64
 
 # Data: name -> its section, type, size in bytes (None: the number of stubs times FTRACE_OOL_STUB_SIZE), alignment.
 TRAMPS = {
-    "ftrace_tramp_text": (".tramp.ftrace.text", "notype", 32, 1),
-    "ftrace_tramp_init": (".tramp.ftrace.init", "notype", 32, 1),
+    "ftrace_tramp_text": (".tramp.ftrace.text", "notype", 32, 4),
+    "ftrace_tramp_init": (".tramp.ftrace.init", "notype", 32, 4),
 }
 STUBS = {
     "ftrace_ool_stub_text_count": (".rodata", "object", 4, 4),

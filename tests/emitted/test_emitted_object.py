@@ -136,11 +136,8 @@ def branches(linked: build.Binary) -> set[int | None]:
 @build.needs_gnu
 @pytest.mark.parametrize("version", ["4.7", "5.1", build.NEWEST])
 def test_the_standalone_text_is_assembled_in_the_same_way(
-    version: str, tmp_path: Path, request: pytest.FixtureRequest
+    version: str, tmp_path: Path
 ) -> None:
-    if kernel(version).numbers:
-        reason = "the standalone style .sets a CONFIG_ name that `lpgen assemble --kernel` defines as a macro"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
     for what in all_on_and_all_off(version, "standalone"):
         with build.named(what):
             theirs = build.read(build.compile_gnu(what, tmp_path).read_bytes())

@@ -175,7 +175,7 @@ def test_every_statement_that_is_named_is_one_of_the_contract(version: str) -> N
 
 
 # Columns of a line; the standalone style says behind each offset what C calls it, however long that is.
-WIDTH = 108
+WIDTH = 100
 
 
 def assert_tidy(text: str) -> None:

@@ -9,12 +9,10 @@
  * CONFIG_FUNCTION_GRAPH_TRACER=y
  * CONFIG_LIVEPATCH_64=y
  * CONFIG_PPC_FTRACE_OUT_OF_LINE=y
- * CONFIG_PPC_FTRACE_OUT_OF_LINE_NUM_RESERVE=32768
  *
  * Replaces the whole of arch/powerpc/kernel/trace/ftrace_entry.S.
  *
- *   A --bl--> B --bl--> ftrace_caller or ftrace_regs_caller
- *             B --b--> stub --bl--> ftrace_caller or ftrace_regs_caller, out of line
+ *   A --bl--> B --b--> stub --bl--> ftrace_caller or ftrace_regs_caller
  *                           | bl--> tracer(ip, parent_ip, ops, regs)
  *                           |         may set regs->nip
  *      nip in B's body <----+
@@ -29,6 +27,13 @@
 #include <asm/bug.h>
 #include <asm/ftrace.h>
 #include <asm/ppc_asm.h>
+
+#if !defined(__powerpc64__) || _CALL_ELF != 2
+#error "ppc64, ELFv2 only: the kernel's own file serves other ABIs too"
+#endif
+#ifdef CONFIG_PPC_KERNEL_PCREL
+#error "a pc-relative kernel has no TOC in its paca"
+#endif
 
 #ifndef CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS
 #error "made for CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS=y"
@@ -65,8 +70,11 @@
  *   r2, r13 and every FPR and VR as on entry; r3-r11, r14-r31 as regs has them (X2).
  * MAY CHANGE on the way to B: r0 and LR (by an edit of regs->link), r12, CTR,
  *   CR0, CR1, CR5-CR7, XER; memory: the new frames and 16(A's frame) (T5).
- * With tracing off in the paca no tracer is called: all as on entry but for r12, CTR
- *   and CR0, and on in B.
+ * With tracing off in the paca no tracer is called: on in B with all as on entry but
+ *   for CR0.
+ * With ops->direct_call on entry, or regs->orig_gpr3 behind the tracer and nip not
+ *   changed, B is left to that direct trampoline: it is jumped to with LR and r0 as on
+ *   the way to B.
  *
  * Assumes: the tracer keeps r1, r14, r15 and CR2-CR4 (ELFv2 2.2.1) and uses no FPR
  *   and no VR (the kernel is built with -msoft-float); r13 is this cpu's paca.
@@ -152,7 +160,7 @@ _GLOBAL(ftrace_regs_caller)
 	mr	r4, r0				/* parent_ip: return address into A */
 	ld	r5, -16(r15)			/* ops: the stub's first doubleword */
 	addi	r6, r1, GPR0			/* pt_regs starts with gpr[0] */
-	li	r7, 0				/* no direct trampoline but the one that the tracer names */
+	li	r7, 0				/* no direct trampoline: none named yet */
 	std	r7, ORIG_GPR3(r1)
 
 	ld	r12, FTRACE_OPS_FUNC(r5)	/* the tracer's global entry point */
@@ -163,7 +171,7 @@ _GLOBAL(ftrace_regs_caller)
 	ld	r12, _NIP(r1)
 	ld	r0, _LINK(r1)
 	mtlr	r15
-	cmpd	r12, r14			/* for the bne below: nothing there sets CR0 */
+	cmpd	r12, r14			/* for the branch below: nothing there sets CR0 */
 	ld	r11, ORIG_GPR3(r1)
 	cmpdi	cr1, r11, 0			/* for the second bne below */
 	mtctr	r11
@@ -201,12 +209,11 @@ _GLOBAL(ftrace_regs_caller)
 	ld	r30, GPR0+8*30(r1)
 	ld	r31, GPR0+8*31(r1)
 	addi	r1, r1, SWITCH_FRAME_SIZE+32
-
-	/* X3: LR = new nip, r0 = return address into A, r1 = A's frame */
 	bne-	3f
 	bnectr-	cr1				/* the direct trampoline that the tracer named */
 	blr
 3:
+	/* X3: LR = new nip, r0 = return address into A, r1 = A's frame */
 	mtlr	r12
 	b	livepatch_handler
 
@@ -216,7 +223,7 @@ _GLOBAL(ftrace_regs_caller)
 	addi	r1, r1, SWITCH_FRAME_SIZE+32
 	b	ftrace_no_trace
 
-	/* ops->direct_call: all as on entry but for r12 and CTR = its address, CR0 */
+	/* ops->direct_call: all as on entry but for r12 = CTR = its address, and CR0 */
 2:
 	ld	r11, GPR11(r1)
 	mtctr	r12
@@ -224,16 +231,17 @@ _GLOBAL(ftrace_regs_caller)
 	bctr
 
 /*
- * ftrace_caller: the same for a tracer that asks for no more than a partial pt_regs:
- * gpr[0], gpr[1], gpr[3..10], nip and link, and 0 for msr, which says so (T3).
+ * ftrace_caller: what ftrace_regs_caller does, for a tracer that asks for no more than
+ * a partial pt_regs: gpr[0], gpr[1], gpr[3..10], nip and link, and 0 for msr, which says
+ * so (T3).
  *
- * On entry: as ftrace_regs_caller.
+ * On entry, and with tracing off or a direct trampoline: as ftrace_regs_caller.
  * On exit to the stub (X1): LR = the stub's mtlr, r0 = regs->link; r1, r2, r13-r31
  *   and every FPR and VR as on entry; r3-r10 as regs has them.
  * MAY CHANGE on the way to B: r0 and LR (by an edit of regs->link), r11, r12,
  *   CTR, CR0, CR1, CR5-CR7, XER; memory: the new frames and 16(A's frame) (T5).
  *
- * Assumes: as ftrace_regs_caller, but for r14.
+ * Assumes: as ftrace_regs_caller, but for r14 and r15.
  *
  * The frame is that of ftrace_regs_caller.
  * The doubleword at 32 is ours too: a callee of four integer parameters has no parameter
@@ -248,7 +256,7 @@ _GLOBAL(ftrace_caller)
 	ld	r12, FTRACE_OPS_DIRECT_CALL(r12)
 	cmpdi	r12, 0
 	mtctr	r12
-	bnectr-					/* all but r11, r12, CTR and CR0 as on entry */
+	bnectr-					/* r11, r12, CTR, CR0 changed */
 
 	/* T4: with A's return address in A's frame the back chain is complete */
 	std	r0, LRSAVE(r1)
@@ -284,7 +292,7 @@ _GLOBAL(ftrace_caller)
 	mr	r4, r0				/* parent_ip: return address into A */
 	ld	r5, -16(r11)			/* ops: the stub's first doubleword */
 	addi	r6, r1, GPR0			/* pt_regs starts with gpr[0] */
-	li	r7, 0				/* no direct trampoline but the one that the tracer names */
+	li	r7, 0				/* no direct trampoline: none named yet */
 	std	r7, ORIG_GPR3(r1)
 
 	ld	r12, FTRACE_OPS_FUNC(r5)	/* the tracer's global entry point */
@@ -295,7 +303,7 @@ _GLOBAL(ftrace_caller)
 	ld	r12, _NIP(r1)
 	ld	r11, SWITCH_FRAME_SIZE+LRSAVE(r1)	/* old nip */
 	ld	r0, _LINK(r1)
-	cmpd	r12, r11			/* for the bne below: nothing there sets CR0 */
+	cmpd	r12, r11			/* for the branch below: nothing there sets CR0 */
 	ld	r11, 32(r1)
 	mtlr	r11
 	ld	r11, ORIG_GPR3(r1)
@@ -311,16 +319,15 @@ _GLOBAL(ftrace_caller)
 	ld	r9, GPR9(r1)
 	ld	r10, GPR10(r1)
 	addi	r1, r1, SWITCH_FRAME_SIZE+32
-
-	/* X3: LR = new nip, r0 = return address into A, r1 = A's frame */
 	bne-	3f
 	bnectr-	cr1				/* the direct trampoline that the tracer named */
 	blr
 3:
+	/* X3: LR = new nip, r0 = return address into A, r1 = A's frame */
 	mtlr	r12
 	b	livepatch_handler
 
-/* ftrace_no_trace: tracing is off: on in B, with all as on entry but for r12, CTR and CR0 */
+/* ftrace_no_trace: tracing is off: on in B, as the headers above say */
 _GLOBAL(ftrace_no_trace)
 	blr
 
@@ -394,8 +401,9 @@ _GLOBAL(livepatch_handler)
 	blr
 
 /*
- * _mcount: where a call site leads that ftrace has not patched. Back at once, with
- * LR = r0 = return address into A. MAY CHANGE: r12, CTR.
+ * _mcount: where a call site of -mprofile-kernel leads that ftrace has not patched. Back
+ * at once, with LR = r0 = return address into A. MAY CHANGE: r12, CTR. With patchable
+ * function entries nothing leads here, and it does no harm.
  */
 _GLOBAL(mcount)
 _GLOBAL(_mcount)
@@ -425,6 +433,10 @@ _GLOBAL(return_to_handler)
 	std	r2, STK_GOT(r1)
 	std	r3, GPR3(r1)
 	std	r4, GPR4(r1)
+	addi	r5, r1, SWITCH_FRAME_SIZE
+	li	r6, 0				/* a partial pt_regs: the results and r1 */
+	std	r5, GPR1(r1)
+	std	r6, _MSR(r1)
 	ld	r2, PACATOC(r13)
 	addi	r3, r1, GPR0
 	bl	ftrace_return_to_handler
@@ -439,11 +451,13 @@ _GLOBAL(return_to_handler)
 
 /* ftrace writes a trampoline here: call sites that are too far away branch to it */
 	.pushsection ".tramp.ftrace.text", "aw", @progbits
+	.align	2
 	.globl	ftrace_tramp_text
 ftrace_tramp_text:
 	.space	32
 	.popsection
 	.pushsection ".tramp.ftrace.init", "aw", @progbits
+	.align	2
 	.globl	ftrace_tramp_init
 ftrace_tramp_init:
 	.space	32

@@ -133,10 +133,20 @@ ftrace_call:
 
 	/* X1: what the tracer left in nip and link is where B goes on and returns to */
 	ld	r12, _NIP(r1)
+	cmpd	r12, r14			/* for the bne below: nothing behind the cmpwi sets CR0 */
+
+	/*
+	 * By a kprobe at this call site, or by livepatch? A kprobe's nip is gone on at as
+	 * it is: CR0 EQ, as if it were the old one.
+	 */
+	beq+	3f
+	addi	r3, r14, -MCOUNT_INSN_SIZE
+	bl	is_current_kprobe_addr
+	nop
+	ld	r12, _NIP(r1)
+	cmpwi	r3, 1
+3:
 	ld	r0, _LINK(r1)
-	cmpd	r12, r14
-	bne-	3f
-4:
 	mtctr	r12
 	mtlr	r0
 
@@ -181,19 +191,6 @@ ftrace_graph_call:
 	b	ftrace_graph_stub
 _GLOBAL(ftrace_graph_stub)
 	bctr
-
-	/*
-	 * nip was changed: by a kprobe at this call site, or by livepatch? A kprobe's nip is
-	 * gone on at as it is: CR0 EQ, as if it were the old one.
-	 */
-3:
-	addi	r3, r14, -MCOUNT_INSN_SIZE
-	bl	is_current_kprobe_addr
-	nop
-	ld	r12, _NIP(r1)
-	ld	r0, _LINK(r1)
-	cmpwi	r3, 1
-	b	4b
 
 /* ftrace_stub: the tracer while there is none */
 _GLOBAL(ftrace_stub)

@@ -49,8 +49,8 @@
  *   and every FPR and VR as on entry; r3-r11, r14-r31 as regs has them (X2).
  * MAY CHANGE on the way to B: r0 and LR (by an edit of regs->link), r12, CTR,
  *   CR0, CR1, CR5-CR7, XER; memory: the new frame and 16(A's frame) (T5).
- * With tracing off in the paca no tracer is called: all as on entry but for r12, CTR
- *   and CR0, and on in B.
+ * With tracing off in the paca no tracer is called: on in B with all as on entry but
+ *   for r12, CTR and CR0.
  *
  * Assumes: the tracer keeps r1, r14 and CR2-CR4 (ELFv2 2.2.1) and uses no FPR and
  *   no VR (the kernel is built with -msoft-float); r13 is this cpu's paca.
@@ -179,19 +179,17 @@ ftrace_regs_call:
 
 	/* tracing is off */
 1:
-	ld	r12, GPR12(r1)
 	addi	r1, r1, SWITCH_FRAME_SIZE
 	b	ftrace_no_trace
 
 /*
- * ftrace_caller: the same for a tracer that asks for no registers. It gets NULL for
- * regs, so it changes neither nip nor link: there is no livepatch here.
+ * ftrace_caller: what ftrace_regs_caller does, for a tracer that asks for no registers.
+ * It gets NULL for regs, so it changes neither nip nor link: no livepatch here.
  *
- * On entry: as ftrace_regs_caller.
+ * On entry, and with tracing off: as ftrace_regs_caller.
  * On exit to B (X1): CTR = nip, LR = r0 = return address into A; r1-r10, r13-r31 and
  *   every FPR and VR as on entry.
- * MAY CHANGE on the way to B: r11, r12,
- *   CTR, CR0, CR1, CR5-CR7, XER; memory: the new frame and 16(A's frame) (T5).
+ * MAY CHANGE on the way to B: r11, r12, CTR, CR0, CR1, CR5-CR7, XER; memory: the new frame and 16(A's frame) (T5).
  *
  * Assumes: as ftrace_regs_caller, but for r14.
  *
@@ -252,7 +250,7 @@ ftrace_graph_call:
 _GLOBAL(ftrace_graph_stub)
 	bctr
 
-/* ftrace_no_trace: tracing is off: on in B, with all as on entry but for r12, CTR and CR0 */
+/* ftrace_no_trace: tracing is off: on in B, as the headers above say */
 _GLOBAL(ftrace_no_trace)
 	mflr	r12
 	mtctr	r12

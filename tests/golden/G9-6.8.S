@@ -25,6 +25,13 @@
 #include <asm/ftrace.h>
 #include <asm/ppc_asm.h>
 
+#if !defined(__powerpc64__) || _CALL_ELF != 2
+#error "ppc64, ELFv2 only: the kernel's own file serves other ABIs too"
+#endif
+#ifdef CONFIG_PPC_KERNEL_PCREL
+#error "a pc-relative kernel has no TOC in its paca"
+#endif
+
 #ifndef CONFIG_FUNCTION_GRAPH_TRACER
 #error "made for CONFIG_FUNCTION_GRAPH_TRACER=y"
 #endif
@@ -50,8 +57,8 @@
  *   and every FPR and VR as on entry; r3-r11, r14-r31 as regs has them (X2).
  * MAY CHANGE on the way to B: r0 and LR (by an edit of regs->link), r12, CTR,
  *   CR0, CR1, CR5-CR7, XER; memory: the new frames and 16(A's frame) (T5).
- * With tracing off in the paca no tracer is called: all as on entry but for r12, CTR
- *   and CR0, and on in B.
+ * With tracing off in the paca no tracer is called: on in B with all as on entry but
+ *   for r12, CTR and CR0.
  *
  * Assumes: the tracer keeps r1, r14 and CR2-CR4 (ELFv2 2.2.1) and uses no FPR and
  *   no VR (the kernel is built with -msoft-float); r13 is this cpu's paca.
@@ -181,15 +188,15 @@ ftrace_regs_call:
 
 	/* tracing is off */
 1:
-	ld	r12, GPR12(r1)
 	addi	r1, r1, SWITCH_FRAME_SIZE+32
 	b	ftrace_no_trace
 
 /*
- * ftrace_caller: the same for a tracer that asks for no more than a partial pt_regs:
- * gpr[0], gpr[1], gpr[3..10], nip and link, and 0 for msr, which says so (T3).
+ * ftrace_caller: what ftrace_regs_caller does, for a tracer that asks for no more than
+ * a partial pt_regs: gpr[0], gpr[1], gpr[3..10], nip and link, and 0 for msr, which says
+ * so (T3).
  *
- * On entry: as ftrace_regs_caller.
+ * On entry, and with tracing off: as ftrace_regs_caller.
  * On exit to B (X1): CTR = nip, LR = r0 = regs->link; r1, r2, r13-r31 and every FPR
  *   and VR as on entry; r3-r10 as regs has them.
  * MAY CHANGE on the way to B: r0 and LR (by an edit of regs->link), r11, r12,
@@ -262,7 +269,7 @@ ftrace_call:
 	bne-	livepatch_handler
 	bctr
 
-/* ftrace_no_trace: tracing is off: on in B, with all as on entry but for r12, CTR and CR0 */
+/* ftrace_no_trace: tracing is off: on in B, as the headers above say */
 _GLOBAL(ftrace_no_trace)
 	mflr	r12
 	mtctr	r12
@@ -335,8 +342,9 @@ _GLOBAL(livepatch_handler)
 	blr
 
 /*
- * _mcount: where a call site leads that ftrace has not patched. Back at once, with
- * LR = r0 = return address into A. MAY CHANGE: r12, CTR.
+ * _mcount: where a call site of -mprofile-kernel leads that ftrace has not patched. Back
+ * at once, with LR = r0 = return address into A. MAY CHANGE: r12, CTR. With patchable
+ * function entries nothing leads here, and it does no harm.
  */
 _GLOBAL(mcount)
 _GLOBAL(_mcount)
@@ -361,7 +369,7 @@ EXPORT_SYMBOL(_mcount)
  * Assumes: ftrace_return_to_handler uses no FPR and no VR (-msoft-float).
  */
 _GLOBAL(return_to_handler)
-	/* a callee of one integer parameter has no parameter save area (ELFv2 2.2.3.1): 32 on is ours */
+	/* a callee of one integer has no parameter save area (ELFv2 2.2.3.1): 32 on is ours */
 	stdu	r1, -48(r1)
 	std	r2, STK_GOT(r1)
 	std	r3, 32(r1)
@@ -379,11 +387,13 @@ _GLOBAL(return_to_handler)
 
 /* ftrace writes a trampoline here: call sites that are too far away branch to it */
 	.pushsection ".tramp.ftrace.text", "aw", @progbits
+	.align	2
 	.globl	ftrace_tramp_text
 ftrace_tramp_text:
 	.space	32
 	.popsection
 	.pushsection ".tramp.ftrace.init", "aw", @progbits
+	.align	2
 	.globl	ftrace_tramp_init
 ftrace_tramp_init:
 	.space	32

@@ -17,6 +17,7 @@ from lpgen.kernel.generations import kernel
 from lpgen.machine.cases import case, fixed_cases
 from lpgen.machine.plan import PATCH, Interrupt, Plan
 from lpgen.machine.plan_text import check_plan, parse_plan, plan_text
+from tests.contract.must_fail import G1
 
 KERNEL = kernel("4.7")
 F = shape("f", VOID)

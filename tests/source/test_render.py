@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from importlib import import_module
 from pathlib import Path
 
 import jinja2
@@ -53,13 +54,14 @@ def test_text_is_what_jinja_alone_makes_of_the_templates() -> None:
     """The markers that origins rest on change nothing, whitespace included."""
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(read_template),
+        extensions=[import_module("lpgen.source.render")._When],
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    for style in STYLES:
-        chosen = kernel()
+    for style, version in itertools.product(STYLES, ("4.7", "5.1", "6.18")):
+        chosen = kernel(version)
         made = emit_source(chosen, style=style)
         assert environment.get_template("entry_64.S.j2").render(_context(chosen, style)) == made.text
 
@@ -115,7 +117,7 @@ def test_one_block_overridden(tmp_path: Path) -> None:
 def test_super_keeps_the_shipped_block(tmp_path: Path) -> None:
     directory = own(
         tmp_path / "own",
-        ftrace_caller__S__j2=EXTENDS.format("ftrace_caller.S", "stub", "/* before */\n{{ super() }}"),
+        ftrace_stub__S__j2=EXTENDS.format("ftrace_stub.S", "stub", "/* before */\n{{ super() }}"),
     )
     made = emit_source(kernel(), templates_dir=directory).text
     assert "/* before */\n/* ftrace_stub: the tracer while there is none */\n" in made
@@ -135,9 +137,14 @@ def test_a_template_of_ones_own_may_include_another(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", template_names())
 def test_every_shipped_template_can_be_overridden_and_extended(tmp_path: Path, name: str) -> None:
     directory = own(tmp_path / "own", **{name: f'{{% extends "lpgen/{name}" %}}\n'})
-    assert emit_source(kernel(), templates_dir=directory).text
+    # Between them they use every template.
+    kernels = [kernel("4.7"), kernel("6.18")]
+    assert all(emit_source(each, templates_dir=directory).text for each in kernels)
     (directory / name).write_text("{{ broken_on_purpose }}\n")
-    everything = [lambda style=style: emit_source(kernel(), style=style, templates_dir=directory) for style in STYLES]
+    everything = [
+        lambda style=style, each=each: emit_source(each, style=style, templates_dir=directory)
+        for style, each in itertools.product(STYLES, kernels)
+    ]
     everything.append(lambda: _change(directory))
     failures = []
     for make in everything:
