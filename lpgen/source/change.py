@@ -13,6 +13,7 @@ from lpgen.kernel.names import known_names
 from lpgen.kernel.offsets import Offset, default_offsets
 from lpgen.source.render import render
 
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """Entries of asm-offsets.c under one ``#ifdef option`` (empty: under none)."""
@@ -33,8 +34,9 @@ def change_files(kernel: Kernel, *, banner: str, templates_dir: Path | None = No
     """Return what the kernel change consists of besides the assembly: name of the file to its text.
 
     Which files is the kernel's: asm-offsets.h are the generated constants, asm-offsets.c the entries that generate them
-    in a kernel build, and Kconfig and livepatch.h came with the change that brought livepatch. ``banner`` is one line, the first comment of each. ``templates_dir`` is
-    searched before the shipped templates. Raises LpgenError for a template's fault.
+    in a kernel build, and Kconfig and livepatch.h came with the change that brought livepatch. ``banner`` is one line,
+    the first comment of each. ``templates_dir`` is searched before the shipped templates. Raises LpgenError for a
+    template's fault.
     """
     context = _context(kernel, banner)
     return {name: render(f"{name}.j2", context, templates_dir=templates_dir).text for name in kernel.change_files}
@@ -52,7 +54,9 @@ def _context(kernel: Kernel, banner: str) -> dict[str, object]:
         "offsets_label": kernel.offsets.label,
         "livepatch_sp": _source_entry(kernel, "TI_livepatch_sp"),
         "new_groups": _groups(kernel, (_source_entry(kernel, name) for name in kernel.new_offsets)),
-        "old_groups": _groups(kernel, (entry for entry in kernel.offsets.entries if entry.name not in kernel.new_offsets)),
+        "old_groups": _groups(
+            kernel, (entry for entry in kernel.offsets.entries if entry.name not in kernel.new_offsets)
+        ),
     }
 
 

@@ -45,7 +45,9 @@ def template_lines(
         elif word not in ("--offsets", "--templates"):
             return None
     try:
-        made = emit_source(kernel(version, config=config, offsets=offsets), style=style, templates_dir=templates_dir, ifdef=ifdef)
+        made = emit_source(
+            kernel(version, config=config, offsets=offsets), style=style, templates_dir=templates_dir, ifdef=ifdef
+        )
     except LpgenError:
         # Made by another lpgen, or by hand: then nothing is known of its templates.
         return None

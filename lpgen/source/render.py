@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import jinja2
 from jinja2 import nodes
@@ -66,7 +65,7 @@ class _When(Extension):
     nothing, or the #ifdef of the feature's option where the options are kept in the text.
     """
 
-    tags: ClassVar[set[str]] = {"when"}
+    tags: set[str] = {"when"}  # noqa: RUF012 (jinja2 declares it so)
 
     def parse(self, parser: Parser) -> list[nodes.Node]:
         line = next(parser.stream).lineno
