@@ -33,7 +33,7 @@ def read_dotconfig(path: Path) -> dict[str, bool | int]:
     for number, line in enumerate(lines, 1):
         place = Place(str(path), number)
         if (architecture := _ARCHITECTURE.fullmatch(line.rstrip())) is not None and architecture[1] != "powerpc":
-            raise LpgenError(f"is the .config of a {architecture[1]} kernel", place=place, hint=_LE)
+            raise LpgenError(f"is the .config of another architecture, {architecture[1]}", place=place, hint=_LE)
         if (off := _NOT_SET.fullmatch(line.rstrip())) is not None:
             options += 1
             if off[1] in known:

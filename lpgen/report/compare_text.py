@@ -55,7 +55,7 @@ def _sign(member: Member) -> str:
 
 
 def _offsets(found: Comparison, width: int) -> Iterator[str]:
-    rows = [("", found.old.version, found.new.version, "")]
+    rows: list[tuple[str, ...]] = [("", found.old.version, found.new.version, "")]
     for change in found.offsets:
         step = "" if change.old is None or change.new is None else f"{change.new - change.old:+}"
         rows.append((change.name, *("-" if value is None else str(value) for value in (change.old, change.new)), step))
