@@ -103,7 +103,7 @@ class Kernel:
 
     def option_of(self, name: str) -> str:
         """Return the option of this generation that stands for ``name``: CONFIG_LIVEPATCH_64 for CONFIG_LIVEPATCH."""
-        if name in self.options:
+        if not name or name in self.options:
             return name
         return next((option for option in self.options if known_options()[option].alias == name), name)
 

@@ -11,6 +11,7 @@ is not needed). ``code``: each symbol (``name``), how many lines are the ``same`
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Collection, Iterator
 from itertools import zip_longest
 from typing import Any
@@ -110,11 +111,14 @@ def _row(left: str | None, right: str | None, half: int) -> Iterator[str]:
 
 
 def _cell(line: str | None, half: int) -> list[str]:
+    """Return a line of code in lines of ``half`` columns: an operand that is too long is broken, never cut off."""
     if line is None:
         return [""]
-    mnemonic, space, operands = line.partition(" ")
-    text = line if line.endswith(":") else f"  {mnemonic:<{_MNEMONIC}}{space}{operands}".rstrip()
-    return [text] if len(text) <= half else wrapped(operands, half, " " * (_MNEMONIC + 3), text[: _MNEMONIC + 3])
+    if line.endswith(":"):
+        return [line]
+    mnemonic, _, operands = line.partition(" ")
+    head, indent = f"  {mnemonic:<{_MNEMONIC}} ", " " * (_MNEMONIC + 3)
+    return textwrap.wrap(operands, half, initial_indent=head, subsequent_indent=indent) or [head.rstrip()]
 
 
 def diff_json(found: Comparison, parts: Collection[str] = PARTS) -> dict[str, Any]:

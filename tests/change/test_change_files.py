@@ -8,11 +8,12 @@ import pytest
 from change_tools import BANNER
 
 from lpgen.errors import LpgenError
-from lpgen.kernel.generations import kernel
+from lpgen.kernel.generations import kernel, spans, versions_of
 from lpgen.kernel.offsets import read_offsets
-from lpgen.source.change import CHANGE_FILES, change_files, offsets_header
+from lpgen.source.change import change_files, offsets_header
 
 REAL = Path(__file__).parent.parent / "kernel" / "data" / "asm-offsets-6.1.192.h"
+CHANGE_FILES = ("asm-offsets.h", "asm-offsets.c", "Kconfig", "livepatch.h")
 OPTIONS = [
     {"CONFIG_LIVEPATCH": livepatch, "CONFIG_FUNCTION_GRAPH_TRACER": graph}
     for livepatch in (True, False)
@@ -21,8 +22,34 @@ OPTIONS = [
 
 
 def test_the_files() -> None:
-    files = change_files(kernel(), banner=BANNER)
-    assert tuple(files) == CHANGE_FILES == ("asm-offsets.h", "asm-offsets.c", "Kconfig", "livepatch.h")
+    assert tuple(change_files(kernel(), banner=BANNER)) == CHANGE_FILES
+
+
+@pytest.mark.parametrize("generation", [generation for generation, *_ in spans()][1:])
+def test_what_came_with_livepatch_is_in_the_tree_already(generation: str) -> None:
+    for version in versions_of(generation):
+        files = change_files(kernel(version), banner=BANNER)
+        assert tuple(files) == ("asm-offsets.h", "asm-offsets.c")
+        for text in files.values():
+            assert text.startswith(f"/* {BANNER} */\n")
+            assert text.endswith("\n")
+            assert not any(line != line.rstrip() for line in text.split("\n"))
+            assert "\n\n\n" not in text
+
+
+@pytest.mark.parametrize("config", [{}, {"CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS": False}, {"CONFIG_LIVEPATCH": False}])
+def test_the_header_has_what_the_build_of_a_later_kernel_defines(config: dict[str, bool], tmp_path: Path) -> None:
+    made = kernel("6.13", config=config)
+    file = tmp_path / "asm-offsets.h"
+    file.write_text(offsets_header(made, banner=BANNER))
+    left_out = {
+        "TI_livepatch_sp": "CONFIG_LIVEPATCH",
+        "FTRACE_OPS_FUNC": "CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS",
+        # Call ops off turns the default of direct calls off.
+        "FTRACE_OPS_DIRECT_CALL": "CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS",
+    }
+    expected = {name: value for name, value in made.offsets.items() if config.get(left_out.get(name, ""), True)}
+    assert dict(read_offsets(file)) == expected
 
 
 @pytest.mark.parametrize("config", OPTIONS, ids=lambda config: "-".join(str(int(on)) for on in config.values()))

@@ -40,9 +40,10 @@ def part(text: str, name: str) -> str:
 
 
 def test_contract(lpgen: Here) -> None:
-    text = " ".join(part(shown(lpgen, "6.1", "6.12"), "contract").split())
+    lines = part(shown(lpgen, "6.1", "6.12"), "contract")
+    text = " ".join(lines.split())
     for said in (
-        "generation 6.1 G7: what must hold is as in G6; layout L4 from 6.2 6.12 G9: no nop behind the call of the tracer",
+        "generation 6.1 G7: what must hold is as in G6; layout L4 from 6.2 6.12 G9: no nop behind the call",
         "layout 6.1 L3 6.12 L4",
         "file 6.1 arch/powerpc/kernel/trace/ftrace_mprofile.S 6.12 arch/powerpc/kernel/trace/ftrace_entry.S",
         "features - call_with_nop a nop follows the bl at ftrace_call + frame_for_b a 32-byte frame for B",
@@ -50,8 +51,8 @@ def test_contract(lpgen: Here) -> None:
         "options + CONFIG_FUNCTION_GRAPH_TRACER=y the graph tracer's part",
     ):
         assert said in text
-    assert "thread_info" not in text
-    assert "call sites" not in text
+    headings = re.findall(r"^  (\w[\w ]*)$", lines, re.MULTILINE)
+    assert headings == ["generation", "layout", "file", "features", "symbols", "options"]
 
 
 def test_thread_info_and_call_sites(lpgen: Here) -> None:
@@ -78,9 +79,6 @@ def test_offsets_that_one_of_them_does_not_need(lpgen: Here) -> None:
     assert part(shown(lpgen, "5.0", "5.1"), "offsets").splitlines()[1:3] == [
         "  TI_livepatch_sp    24    16  -8",
         "  PACA_THREAD_INFO    -  2312",
-    ] or part(shown(lpgen, "5.0", "5.1"), "offsets").splitlines()[1:3] == [
-        "  PACA_THREAD_INFO    -  2312",
-        "  TI_livepatch_sp    24    16  -8",
     ]
 
 
@@ -108,8 +106,7 @@ def test_lines_that_are_gone(lpgen: Here) -> None:
 
 
 @pytest.mark.parametrize("old", ALL_VERSIONS)
-@pytest.mark.parametrize("new", ["4.7", "5.4.265", "6.18"])
-@pytest.mark.parametrize("width", [80, 100])
+@pytest.mark.parametrize(("new", "width"), [("5.4.265", 100), ("6.18", 80)])
 def test_both_sides_of_the_code_are_whole(
     lpgen: Here, monkeypatch: pytest.MonkeyPatch, old: str, new: str, width: int
 ) -> None:
@@ -127,17 +124,14 @@ def test_both_sides_of_the_code_are_whole(
         head, *lines = block.splitlines()
         name = head.partition(":")[0]
         for side, (start, end) in zip(sides, ((0, half), (half + 3, None)), strict=True):
-            left: list[str] = list(side.get(name, ()))
+            left = ["".join(line.split()) for line in side.get(name, ())]
             for line in lines:
                 hidden = re.fullmatch(r"\.\.\. (\d+) the same", line)
                 if hidden is not None:
                     del left[: int(hidden[1])]
-                    continue
-                piece = " ".join(line[start:end].split())
-                if piece:
+                elif piece := "".join(line[start:end].split()):
                     assert left[0].startswith(piece)
-                    rest = left[0][len(piece) :].strip()
-                    left[:1] = [rest] if rest else []
+                    left[:1] = filter(None, [left[0].removeprefix(piece)])
             assert left == [], name
 
 
@@ -220,7 +214,7 @@ def test_config_is_for_both(lpgen: Here) -> None:
 
 def test_config_of_an_option_that_one_of_them_does_not_have(lpgen: Here) -> None:
     text = shown(lpgen, "6.12", "6.13", "--config", "CONFIG_PPC_FTRACE_OUT_OF_LINE=n")
-    assert "call sites" not in text
+    assert "\n  call sites\n" not in text
     assert "+  CONFIG_PPC_FTRACE_OUT_OF_LINE=n " in text
     reversed_ = document(lpgen, "6.13", "6.12", "--config", "CONFIG_PPC_FTRACE_OUT_OF_LINE=n")
     assert reversed_["old"]["settings"] == {"CONFIG_PPC_FTRACE_OUT_OF_LINE": False}
@@ -240,4 +234,4 @@ def test_width_of_the_terminal(lpgen: Here, monkeypatch: pytest.MonkeyPatch) -> 
     narrow = shown(lpgen, "4.17", "6.18")
     assert max(map(len, narrow.splitlines())) <= 80
     # An instruction that does not fit is wrapped, not cut.
-    assert re.search(r"addis   r5, r2, +\S? *(\S+ +)*\n? *function_trace_op@toc@ha", narrow)
+    assert re.search(r"^  addis   r5, r2, .*\n          function_trace_op@toc@ha$", narrow, re.MULTILINE)

@@ -25,7 +25,7 @@ def shown(lpgen: Here, *args: str) -> str:
 def rows(text: str) -> dict[str, str]:
     """The table's rows by their first column, each in one line."""
     found: dict[str, str] = {}
-    for line in text.splitlines()[1:]:
+    for line in text[text.index("\n4.7") + 1 :].splitlines():
         if line[0] != " ":
             found[line.split()[0]] = " ".join(line.split()[1:])
         else:

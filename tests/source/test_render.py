@@ -10,15 +10,17 @@ import jinja2
 import pytest
 
 from lpgen.errors import LpgenError
-from lpgen.kernel.generations import kernel
+from lpgen.kernel.generations import Kernel, kernel
 from lpgen.resources import read_template, template_names
 from lpgen.source.emit import STYLES, emit_source
-from lpgen.source.render import Rendered, render
+from lpgen.source.render import Rendered, _When, render
 
 CONFIGS = [
     {"CONFIG_LIVEPATCH": livepatch, "CONFIG_FUNCTION_GRAPH_TRACER": graph}
     for livepatch, graph in itertools.product((True, False), repeat=2)
 ]
+# Between them every part of every template; each has both options.
+VERSIONS = ("4.7", "4.14.336", "5.4", "6.12", "6.18")
 # Template extended, block, what the block says.
 EXTENDS = '{{% extends "lpgen/{}.j2" %}}\n{{% block {} %}}\n{}{{% endblock %}}\n'
 
@@ -31,10 +33,13 @@ def own(directory: Path, **templates: str) -> Path:
     return directory
 
 
+@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
-def test_every_line_comes_from_a_template_line_that_reads_like_it(style: str, config: dict[str, bool]) -> None:
-    made = emit_source(kernel(config=config), style=style)
+def test_every_line_comes_from_a_template_line_that_reads_like_it(
+    version: str, style: str, config: dict[str, bool]
+) -> None:
+    made = emit_source(kernel(version, config=config), style=style)
     lines = made.text.split("\n")
     assert len(made.origins) == len(lines)
     for line, origin in zip(lines, made.origins, strict=True):
@@ -57,14 +62,16 @@ def test_text_is_what_jinja_alone_makes_of_the_templates() -> None:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        extensions=[_When],
     )
-    for style in STYLES:
-        chosen = kernel()
-        made = emit_source(chosen, style=style)
-        assert environment.get_template("entry_64.S.j2").render(_context(chosen, style)) == made.text
+    for version in VERSIONS:
+        chosen = kernel(version)
+        for style, ifdef in (*((style, False) for style in STYLES), ("kernel", True)):
+            made = emit_source(chosen, style=style, ifdef=ifdef)
+            assert environment.get_template("entry_64.S.j2").render(_context(chosen, style, ifdef)) == made.text
 
 
-def _context(chosen: object, style: str) -> dict[str, object]:
+def _context(chosen: Kernel, style: str, ifdef: bool) -> dict[str, object]:
     """The names that emit_source gives its templates, taken from it."""
     import importlib
 
@@ -78,15 +85,17 @@ def _context(chosen: object, style: str) -> dict[str, object]:
     original = emit.render
     emit.render = catch  # type: ignore[attr-defined]
     try:
-        emit.emit_source(chosen, style=style)
+        emit.emit_source(chosen, style=style, ifdef=ifdef)
     finally:
         emit.render = original  # type: ignore[attr-defined]
     return caught
 
 
 def test_no_marker_is_left_in_the_text() -> None:
-    for style in STYLES:
-        assert max(map(ord, emit_source(kernel(), style=style).text)) < 0x80
+    for version in VERSIONS:
+        for style in STYLES:
+            assert max(map(ord, emit_source(kernel(version), style=style).text)) < 0x80
+        assert max(map(ord, emit_source(kernel(version), ifdef=True).text)) < 0x80
 
 
 def test_one_template_replaced(tmp_path: Path) -> None:
@@ -115,7 +124,7 @@ def test_one_block_overridden(tmp_path: Path) -> None:
 def test_super_keeps_the_shipped_block(tmp_path: Path) -> None:
     directory = own(
         tmp_path / "own",
-        ftrace_caller__S__j2=EXTENDS.format("ftrace_caller.S", "stub", "/* before */\n{{ super() }}"),
+        ftrace_stub__S__j2=EXTENDS.format("ftrace_stub.S", "stub", "/* before */\n{{ super() }}"),
     )
     made = emit_source(kernel(), templates_dir=directory).text
     assert "/* before */\n/* ftrace_stub: the tracer while there is none */\n" in made
@@ -135,9 +144,14 @@ def test_a_template_of_ones_own_may_include_another(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", template_names())
 def test_every_shipped_template_can_be_overridden_and_extended(tmp_path: Path, name: str) -> None:
     directory = own(tmp_path / "own", **{name: f'{{% extends "lpgen/{name}" %}}\n'})
-    assert emit_source(kernel(), templates_dir=directory).text
+    for version in VERSIONS:
+        assert emit_source(kernel(version), templates_dir=directory).text
     (directory / name).write_text("{{ broken_on_purpose }}\n")
-    everything = [lambda style=style: emit_source(kernel(), style=style, templates_dir=directory) for style in STYLES]
+    everything = [
+        lambda version=version, style=style: emit_source(kernel(version), style=style, templates_dir=directory)
+        for version in VERSIONS
+        for style in STYLES
+    ]
     everything.append(lambda: _change(directory))
     failures = []
     for make in everything:
