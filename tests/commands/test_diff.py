@@ -80,6 +80,8 @@ def test_offsets_that_one_of_them_does_not_need(lpgen: Here) -> None:
         "  TI_livepatch_sp    24    16  -8",
         "  PACA_THREAD_INFO    -  2312",
     ]
+    without = ("5.0", "5.1", "--config", "CONFIG_LIVEPATCH=n", "--part", "offsets")
+    assert shown(lpgen, *without) == "no difference\n"
 
 
 def test_code(lpgen: Here) -> None:

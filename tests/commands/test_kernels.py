@@ -53,6 +53,7 @@ def test_list(lpgen: Here) -> None:
         "G1 L1 entry_64.S (a part): one entry, full registers, thread_info on the stack"
     )
     assert found["4.14.334-4.14.y"] == "G3 L1 ftrace_64_mprofile.S: back-ported: frame_for_b"
+    assert found["5.10.205-5.10.y"] == "G5 L2 ftrace_64_mprofile.S: back-ported: frame_for_b"
     assert found["4.18-4.19"].endswith("+ ftrace_regs_caller, ftrace_regs_call, ftrace_no_trace")
     assert found["4.20-5.0"] == "G4 L2 ftrace_64_mprofile.S: SWITCH_FRAME_SIZE 480"
     assert found["5.18"].endswith("- ftrace_graph_call, ftrace_graph_stub, ftrace_graph_caller")
