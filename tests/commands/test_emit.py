@@ -186,17 +186,24 @@ def test_a_dotconfig_without_livepatch(lpgen: Here) -> None:
 IFDEF = ["4.7", "4.14.336", "5.4", "6.5", "6.12", "6.18"]
 
 
-@pytest.mark.parametrize("version", IFDEF)
-def test_one_file_for_every_configuration(lpgen: Here, version: str) -> None:
+@pytest.mark.parametrize(
+    ("version", "settings"),
+    [
+        (version, tuple(setting_text(name, value) for name, value in config.items()))
+        for version in IFDEF
+        for config in every_config(version)
+    ],
+    ids=lambda value: value if isinstance(value, str) else "".join(setting[-1] for setting in value),
+)
+def test_one_file_for_every_configuration(lpgen: Here, version: str, settings: tuple[str, ...]) -> None:
     """Its #ifdefs resolved for a configuration, it assembles to the words of the text for that configuration."""
+    chosen = ["--kernel", version, *(word for setting in settings for word in ("--config", setting))]
     Path("all.S").write_text(emitted(lpgen, "--kernel", version, "--ifdef"))
-    for config in every_config(version):
-        chosen = ["--kernel", version, *(word for item in config.items() for word in ("--config", setting_text(*item)))]
-        Path("one.S").write_text(emitted(lpgen, *chosen))
-        one, every = (lpgen("assemble", name, "--format", "hex", *chosen) for name in ("one.S", "all.S"))
-        assert (one.code, every.code) == (0, 0), every.err
-        assert every.out == one.out
-        assert one.out.count("\n") > 60
+    Path("one.S").write_text(emitted(lpgen, *chosen))
+    one, every = (lpgen("assemble", name, "--format", "hex", *chosen) for name in ("one.S", "all.S"))
+    assert (one.code, every.code) == (0, 0), every.err
+    assert every.out == one.out
+    assert one.out.count("\n") > 60
 
 
 @pytest.mark.parametrize("version", IFDEF)
