@@ -169,10 +169,14 @@ def judge(
 
 def plan_case(kernel: Kernel, text: str) -> Case:
     """Return the call that a plan's text describes, ready to run. Raises LpgenError with the column or the reason."""
-    plan = parse_plan(text).settled(len(kernel.call_sites))
+    wanted = parse_plan(text)
+    plan = wanted.settled(kernel)
     check_plan(plan)
     if "livepatch" not in kernel.features and "patched" in plan.kinds():
         raise LpgenError("the plan has a patched call, and this kernel has no livepatch", hint="leave out nip=patch")
+    for name in ("lean", "early", "disabled", "kprobe", "direct", "graph"):
+        if getattr(wanted, name) and not getattr(plan, name):
+            raise LpgenError(f"the plan says {name}, which kernel {kernel.version} or the rest of it excludes")
     return Case(-1, "plan", plan)
 
 

@@ -51,7 +51,8 @@ class Coverage:
 
     def summary(self, section: Section) -> CoverageSummary:
         """Return the figures for a .text section."""
-        offsets = range(0, len(section.data) & ~3, 4)
+        # Data in .text, such as the area for out-of-line stubs, is no instruction and has no line.
+        offsets = [line.offset for line in section.lines]
         words = {at: int.from_bytes(section.data[at : at + 4], "little") for at in offsets}
         two_way = [at for at, word in words.items() if conditional(word)]
         return CoverageSummary(

@@ -1,10 +1,11 @@
-"""Statements T1 to T5, X1, X2 (contract section 3) and S8 (section 8, graph hook): ftrace_caller."""
+"""Statements T1 to T5, X1, X2 (contract section 3): ftrace_caller and ftrace_regs_caller."""
 
 from __future__ import annotations
 
 import struct
 
 from lpgen.contract.judge import Judge, Location
+from lpgen.contract.limits import CR0, late_cr0
 from lpgen.contract.observe import (
     ALL_GPRS,
     after_c,
@@ -19,7 +20,7 @@ from lpgen.contract.observe import (
 from lpgen.contract.register import statement
 from lpgen.contract.route import check_route
 from lpgen.kernel.checks import RED_ZONE
-from lpgen.machine.world import BASE_WINDOW, FTRACE_OPS, KERNEL_TOC
+from lpgen.machine.places import BASE_WINDOW, KERNEL_TOC
 
 EDITED = (*range(3, 11), *range(14, 32))
 
@@ -31,14 +32,20 @@ _PT_REGS_BYTES = 44 * 8
 @statement("T1", "tracer called once: r3 = ip, r4 = parent_ip, r5 = ops, r6 = &pt_regs")
 def t1(judge: Judge) -> None:
     """Contract T1."""
-    trip = judge.trip
+    trip, features = judge.trip, judge.world.kernel.features
     check_route(judge, "tracer")
     for moment in trip.at("tracer"):
         gpr = moment.state.gpr
         judge.value(moment, "MSR", trip.entry.msr, moment.state.msr)
         judge.value(moment, "r3 (ip)", trip.b.site, gpr[3], Location("gpr", 3))
         judge.value(moment, "r4 (parent_ip)", trip.entry.gpr[0], gpr[4], Location("gpr", 4))
-        judge.value(moment, "r5 (ops)", FTRACE_OPS, gpr[5], Location("gpr", 5))
+        judge.value(moment, "r5 (ops)", judge.world.ops_of(trip.b), gpr[5], Location("gpr", 5))
+        if "call_ops" in features:
+            wanted = judge.world.tracer_of(trip.b)
+            judge.value(moment, "r12 (the tracer's global entry)", wanted, gpr[12], Location("gpr", 12))
+        if trip.plan.lean and "partial_regs" not in features:
+            judge.value(moment, "r6 (no pt_regs)", 0, gpr[6], Location("gpr", 6))
+            continue
         inside = moment.pt_regs >= gpr[1] + 32 and moment.pt_regs + _PT_REGS_BYTES <= trip.frame
         judge.true(
             moment,
@@ -66,35 +73,47 @@ def t2(judge: Judge) -> None:
                 Location("gpr", 2),
             )
     for moment in judge.trip.moments:
-        if moment.where in ("tracer", "graph"):
+        if moment.where in ("tracer", "graph", "kprobe"):
             judge.value(moment, "r2", KERNEL_TOC, moment.state.gpr[2], Location("gpr", 2))
             slot = moment.state.gpr[1] + 24
             judge.value(moment, "24(frame)", judge.trip.entry.gpr[2], moment.u64(slot), Location("memory", slot))
 
 
+# What the lean entry saves of the GPRs, where it has a pt_regs to give (contract section 6, G6).
+PARTIAL = (0, 1, *range(3, 11))
+
+
 @statement("T3", "pt_regs holds the state at the call site")
 def t3(judge: Judge) -> None:
-    """Contract T3, the full registers entry."""
-    offsets, entry = judge.world.offsets, judge.trip.entry
-    base = offsets["GPR0"]
-    for moment in judge.trip.at("tracer"):
+    """Contract T3, the full and the partial registers entry."""
+    offsets, trip = judge.world.offsets, judge.trip
+    entry, base = trip.entry, offsets["GPR0"]
+    for moment in trip.at("tracer"):
         regs = moment.pt_regs
         if not regs:
             continue
         judge.count()
         at = regs - moment.low
         saved = struct.unpack_from("<32Q", moment.stack, at) if 0 <= at <= len(moment.stack) - 256 else ()
-        expected = [
-            (f"gpr[{n}]", base + 8 * n, value) for n, value in enumerate(entry.gpr) if not saved or saved[n] != value
-        ]
+        numbers = PARTIAL if trip.plan.lean else range(32)
+        expected = [(f"gpr[{n}]", base + 8 * n, entry.gpr[n]) for n in numbers if not saved or saved[n] != entry.gpr[n]]
         expected += [
-            ("nip", offsets["_NIP"], entry.lr),
+            ("nip", offsets["_NIP"], trip.b.site + 4),
             ("link", offsets["_LINK"], entry.gpr[0]),
-            ("msr", offsets["_MSR"], entry.msr),
-            ("ctr", offsets["_CTR"], entry.ctr),
-            ("xer", offsets["_XER"], entry.xer),
-            ("ccr", offsets["_CCR"], entry.cr),
         ]
+        if trip.plan.lean:
+            expected.append(("msr (0: partial)", offsets["_MSR"], 0))
+        else:
+            cr = entry.cr
+            if late_cr0(judge.world, trip, moment):
+                # A known limit (limits.py).
+                cr = cr & ~CR0 | (moment.u64(regs + offsets["_CCR"] - base) or 0) & CR0
+            expected += [
+                ("msr", offsets["_MSR"], entry.msr),
+                ("ctr", offsets["_CTR"], entry.ctr),
+                ("xer", offsets["_XER"], entry.xer),
+                ("ccr", offsets["_CCR"], cr),
+            ]
         for name, offset, value in expected:
             address = regs + offset - base
             if name == "gpr[13]" and moment.u64(address) == moment.paca:
@@ -105,7 +124,7 @@ def t3(judge: Judge) -> None:
 
 @statement("T4", "the back chain from the tracer is aligned, rising and complete")
 def t4(judge: Judge) -> None:
-    """Contract T4, for kernels before 6.5: the list starts with the return address into A."""
+    """Contract T4: the list starts with the call site in B where B has a frame, else with the return address into A."""
     trip = judge.trip
     for moment in trip.at("tracer"):
         r1 = moment.state.gpr[1]
@@ -129,7 +148,8 @@ def t4(judge: Judge) -> None:
                 break
             listed.append(moment.u64(above + 16) or 0)
             at = above
-        wanted = [trip.entry.gpr[0], *trip.chain]
+        b = [trip.b.site + 4] if "frame_for_b" in judge.world.kernel.features else []
+        wanted = [*b, trip.entry.gpr[0], *trip.chain]
         judge.count()
         if listed != wanted:
             judge.broken(
@@ -147,14 +167,18 @@ def t5(judge: Judge) -> None:
     """Contract T5: A's frame and above, the livepatch area before the handler, paca and kernel data."""
     trip = judge.trip
     for moment in trip.moments:
-        if moment.where in ("tracer", "graph", "body", "c"):
+        if moment.where in ("tracer", "kprobe", "direct", "graph", "body", "redirected", "c", "unhook"):
             judge.frame(moment)
         # A call that an interrupt made and that came to no end leaves its frame behind.
         whole = not judge.root.cut_short
-        if moment.where in ("tracer", "graph", "body") and moment.base != trip.base and whole:
+        before_c = moment.where in ("tracer", "kprobe", "direct", "graph", "body", "redirected")
+        if before_c and moment.sp != trip.sp and whole:
+            where = Location("memory", trip.thread.sp_address)
+            judge.value(moment, "livepatch_sp", trip.sp, moment.sp, where)
+        if before_c and moment.base != trip.base and whole:
             # Above livepatch_sp, calls that an interrupt, the tracer or B made may have left something.
             alone = not trip.inner and judge.root.plan.interrupt is None
-            report_base(judge, moment, range(0, BASE_WINDOW if alone else trip.sp - trip.thread.base, 8))
+            report_base(judge, moment, range(0, BASE_WINDOW if alone else trip.sp - trip.thread.livepatch, 8))
     interrupted(judge, in_handler=False)
     for address, before, after in trip.constants:
         judge.broken("end", f"kernel data at {address:#x}", judge.hex(before), judge.hex(after))
@@ -207,12 +231,12 @@ def _at_every_instruction(judge: Judge) -> None:
 def x1(judge: Judge) -> None:
     """Contract X1."""
     trip = judge.trip
-    if trip.plan.patched:
+    if trip.plan.patched or trip.plan.early:
         return
     check_route(judge, "body")
     expected = expected_gprs(judge)
     numbers = [n for n in ALL_GPRS if n not in trip.edits]
-    for moment in trip.at("body"):
+    for moment in (*trip.at("body"), *trip.at("redirected")):
         registers_on(judge, moment, expected, numbers)
         if not trip.at("graph"):
             judge.value(moment, "LR", trip.link_after, moment.state.lr, Location("lr"))
@@ -228,36 +252,5 @@ def x2(judge: Judge) -> None:
     if trip.edits:
         expected = expected_gprs(judge)
         for moment in trip.moments:
-            if moment.where in ("body", "c"):
+            if moment.where in ("body", "redirected", "direct", "c"):
                 judge.gprs(moment, expected, EDITED)
-
-
-@statement("S8", "graph hook: prepare_ftrace_return(parent, ip) chooses where B returns to")
-def s8(judge: Judge) -> None:
-    """Contract section 8, graph hook: only on the unpatched way out."""
-    trip = judge.trip
-    if "graph_hook" not in judge.world.kernel.features or not trip.plan.graph or trip.plan.patched:
-        return
-    check_route(judge, "graph")
-    for moment in trip.at("graph"):
-        gpr = moment.state.gpr
-        judge.value(moment, "MSR", trip.entry.msr, moment.state.msr)
-        judge.value(moment, "r3 (return address into A)", trip.link_after, gpr[3], Location("gpr", 3))
-        judge.value(moment, "r4 (ip)", trip.b.site, gpr[4], Location("gpr", 4))
-        judge.true(moment, "r1", not gpr[1] & 15, "16-byte aligned", gpr[1], Location("gpr", 1))
-        below = moment.u64(gpr[1])
-        judge.true(
-            moment,
-            "back chain",
-            below is not None and gpr[1] < below <= trip.frame,
-            "an address up to A's frame",
-            below,
-            Location("memory", gpr[1]),
-        )
-    if trip.at("graph"):
-        for moment in trip.at("body"):
-            judge.value(moment, "LR", trip.graph_return, moment.state.lr, Location("lr"))
-            judge.value(moment, "r0", trip.graph_return, moment.state.gpr[0], Location("gpr", 0))
-            judge.value(moment, "CTR (nip)", trip.entry.lr, moment.state.ctr, Location("ctr"))
-            slot = trip.frame + 16
-            judge.value(moment, "16(A's frame)", trip.graph_return, moment.u64(slot), Location("memory", slot))

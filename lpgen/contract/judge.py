@@ -42,6 +42,10 @@ class Finding:
 WHERE = {
     "tracer": "at the call to the tracer",
     "graph": "at the call to prepare_ftrace_return",
+    "kprobe": "at the call to is_current_kprobe_addr",
+    "unhook": "at the call to ftrace_return_to_handler",
+    "direct": "at the direct trampoline",
+    "redirected": "where the kprobe leads",
     "body": "in B",
     "c": "at C's entry",
     "kretprobe": "at the kretprobe trampoline",

@@ -17,7 +17,6 @@ from lpgen.contract.observe import (
     handler_steps_all,
     handler_stores,
     interrupted,
-    livepatch_sp,
     nested,
     registers_on,
     report_base,
@@ -27,8 +26,8 @@ from lpgen.contract.observe import (
 )
 from lpgen.contract.register import statement
 from lpgen.contract.route import check_route
+from lpgen.machine.places import LIVEPATCH_FRAME, STACK_END_MAGIC
 from lpgen.machine.trip import Moment
-from lpgen.machine.world import LIVEPATCH_FRAME, STACK_END_MAGIC
 
 
 @statement("X3", "nip changed: C gets A's registers and A's frame, through livepatch_handler")
@@ -51,8 +50,12 @@ def x3(judge: Judge) -> None:
         if entered:
             first = entered[0]
             judge.value(moment, "r1 at livepatch_handler", trip.frame, first.gpr[1], Location("gpr", 1))
-            judge.value(moment, "LR at livepatch_handler", trip.link_after, first.lr, Location("lr"))
-            judge.value(moment, "CTR at livepatch_handler", trip.nip_after, first.ctr, Location("ctr"))
+            if "out_of_line" in judge.world.kernel.features:
+                judge.value(moment, "r0 at livepatch_handler", trip.link_after, first.gpr[0], Location("gpr", 0))
+                judge.value(moment, "LR at livepatch_handler", trip.nip_after, first.lr, Location("lr"))
+            else:
+                judge.value(moment, "LR at livepatch_handler", trip.link_after, first.lr, Location("lr"))
+                judge.value(moment, "CTR at livepatch_handler", trip.nip_after, first.ctr, Location("ctr"))
 
 
 @statement("L1", "no stack frame in the handler; only r0, r11, r12, r2 after C, CTR, LR, CR0")
@@ -66,7 +69,7 @@ def l1(judge: Judge) -> None:
         for step, where in handler_stores(judge, moment):
             if where == "frame":
                 stray(judge, moment, step, "none on the normal stack")
-        if after_c(judge, moment):
+        if after_c(judge, moment) and moment.where != "unhook":
             _kept_from_c(judge, moment)
         for step in handler_steps(judge, moment):
             if step.pc in judge.world.privileged:
@@ -129,21 +132,22 @@ def l2(judge: Judge) -> None:
     trip = judge.trip
     thread = trip.thread
     for moment in trip.at("c"):
-        top = livepatch_sp(judge, moment.base)
-        judge.value(moment, "livepatch_sp", trip.sp + LIVEPATCH_FRAME, top, Location("memory", thread.sp_address))
+        judge.value(moment, "livepatch_sp", trip.sp + LIVEPATCH_FRAME, moment.sp, Location("memory", thread.sp_address))
         for name, at, wanted in (
             ("r2 at -24(livepatch_sp)", 0, trip.entry.gpr[2]),
             ("return address at -16(livepatch_sp)", 8, trip.link_after),
             ("marker at -8(livepatch_sp)", 16, STACK_END_MAGIC),
         ):
             address = trip.sp + at
-            offset = address - thread.base
+            offset = address - thread.livepatch
             seen = int.from_bytes(moment.base[offset : offset + 8], "little")
             judge.value(moment, name, wanted, seen, Location("memory", address))
-        live = trip.sp - thread.base
-        skip = thread.sp_address - thread.base
-        report_base(judge, moment, range(0, skip, 8))
-        report_base(judge, moment, range(skip + 8, live & ~7, 8))
+        live = trip.sp - thread.livepatch
+        # livepatch_sp itself, where it is down there.
+        skip = thread.sp_address - thread.livepatch
+        report_base(judge, moment, range(0, live & ~7, 8) if not 0 <= skip < live else range(0, skip, 8))
+        if 0 <= skip < live:
+            report_base(judge, moment, range(skip + 8, live & ~7, 8))
     for moment in handler_moments(judge):
         _order(judge, moment)
         for step, where in handler_stores(judge, moment):
@@ -210,11 +214,11 @@ def l4(judge: Judge) -> None:
             _trapped(judge, moment)
     for moment in trip.moments:
         if after_c(judge, moment) and moment.where != "trap":
-            if moment.where != "back" or not trip.plan.pointer:
+            # return_to_handler has the kernel's TOC where it calls; S8r judges what it gives back.
+            if moment.where != "unhook" and (moment.where != "back" or not trip.plan.pointer):
                 judge.value(moment, "r2", trip.entry.gpr[2], moment.state.gpr[2], Location("gpr", 2))
             if not nested(judge):
-                sp = livepatch_sp(judge, moment.base)
-                judge.value(moment, "livepatch_sp", trip.sp, sp, Location("memory", trip.thread.sp_address))
+                judge.value(moment, "livepatch_sp", trip.sp, moment.sp, Location("memory", trip.thread.sp_address))
 
 
 def _trapped(judge: Judge, moment: Moment) -> None:
@@ -233,7 +237,7 @@ def _trapped(judge: Judge, moment: Moment) -> None:
     sibling = trip.plan.sibling is not None and trip.plan.sibling.patched
     lowered = [s for s in moment.steps if s.kind == "store" and s.address == trip.thread.sp_address]
     wanted_sp = trip.sp + LIVEPATCH_FRAME
-    sp = livepatch_sp(judge, moment.base)
+    sp = moment.sp
     if sp != wanted_sp and not (sibling and sp == wanted_sp + LIVEPATCH_FRAME):
         where = Location("memory", trip.thread.sp_address)
         judge.broken("trap", "livepatch_sp", f"{judge.hex(wanted_sp)}, nothing popped", judge.hex(sp), where, n)
@@ -263,6 +267,9 @@ def l5(judge: Judge) -> None:
         judge.kept_cr(moment, trip.a)
         judge.floats(moment, trip.a, first_fpr=14, first_vr=20)
         judge.frame(moment)
+        if trip.results:
+            # The graph tracer changed them on the way: S8r.
+            continue
         placement = trip.plan.shape.placement
 
         def read(address: int, size: int, moment: Moment = moment) -> bytes:
@@ -296,14 +303,14 @@ def l6(judge: Judge) -> None:
             moment,
             "livepatch_sp",
             trip.sp,
-            livepatch_sp(judge, moment.base),
+            moment.sp,
             Location("memory", trip.thread.sp_address),
         )
-        live = trip.sp - trip.thread.base
+        live = trip.sp - trip.thread.livepatch
         for at in range(0, live & ~7, 8):
             before, now = trip.base[at : at + 8], moment.base[at : at + 8]
             if before != now:
-                address = trip.thread.base + at
+                address = trip.thread.livepatch + at
                 judge.value(
                     moment,
                     f"livepatch stack at {where_in_stack(judge, address)}",

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from lpgen.contract.judge import Judge, Location
 from lpgen.kernel.checks import RED_ZONE
 from lpgen.machine.engine import Step
+from lpgen.machine.places import BASE_WINDOW, LIVEPATCH_FRAME
 from lpgen.machine.state import State
 from lpgen.machine.trip import Moment
-from lpgen.machine.world import BASE_WINDOW, LIVEPATCH_FRAME
 
 ALL_GPRS = (*range(1, 11), *range(13, 32))
 
@@ -69,8 +69,11 @@ def where_in_stack(judge: Judge, address: int) -> str:
     trip = judge.trip
     if trip.frame <= address < trip.thread.top:
         return f"{address - trip.frame}(A's frame)"
-    if trip.thread.base <= address < trip.thread.base + BASE_WINDOW:
-        return f"{address - trip.thread.base:#x} above the stack's base (livepatch_sp {trip.sp - trip.thread.base:#x})"
+    base = trip.thread.livepatch
+    if base <= address < base + BASE_WINDOW:
+        return f"{address - base:#x} above the stack's base (livepatch_sp {trip.sp - base:#x})"
+    if address == trip.thread.sp_address:
+        return "livepatch_sp"
     return judge.hex(address)
 
 
@@ -80,7 +83,7 @@ def report_base(judge: Judge, moment: Moment, offsets: range) -> None:
     for at in offsets:
         before, now = trip.base[at : at + 8], moment.base[at : at + 8]
         if before != now:
-            address = trip.thread.base + at
+            address = trip.thread.livepatch + at
             judge.value(
                 moment,
                 where_in_stack(judge, address),
@@ -120,8 +123,13 @@ def handler_moments(judge: Judge) -> list[Moment]:
 
 
 def handler_steps_all(judge: Judge, moment: Moment) -> list[Step]:
-    """Return the handler's steps on the way to ``moment``, accesses included."""
-    return moment.steps if after_c(judge, moment) else moment.steps[len(before_handler(judge, moment)) :]
+    """Return the handler's steps on the way to ``moment``, accesses included; not those of where it returns to."""
+    if not after_c(judge, moment):
+        return moment.steps[len(before_handler(judge, moment)) :]
+    left_for = judge.world.image.symbols.get("return_to_handler")
+    if moment.where != "unhook" or left_for is None:
+        return moment.steps
+    return moment.steps[: next((n for n, s in enumerate(moment.steps) if s.pc == left_for), len(moment.steps))]
 
 
 def top_of_livepatch_stack(judge: Judge, moment: Moment) -> int:
@@ -169,8 +177,8 @@ def handler_end(judge: Judge) -> int:
     """Return the address behind livepatch_handler: the next entry point or the end of .text."""
     world = judge.world
     first = world.image.symbols.get("livepatch_handler", 0)
-    others = [world.symbol(s.name) for s in world.kernel.symbols]
-    return min((a for a in others if a > first), default=world.text[1])
+    others = [world.image.symbols.get(s.name, 0) for s in world.kernel.symbols]
+    return min((a for a in (*others, world.text[1]) if a > first), default=world.text[1])
 
 
 def interrupted(judge: Judge, *, in_handler: bool) -> None:
@@ -185,12 +193,6 @@ def interrupted(judge: Judge, *, in_handler: bool) -> None:
             where = f"at an interrupt before {judge.hex(came.pc)}"
             wanted = "a 16-byte aligned address of a stack"
             judge.broken(where, "r1", wanted, judge.hex(came.r1), Location("pc", came.pc))
-
-
-def livepatch_sp(judge: Judge, base: bytes) -> int:
-    """Return livepatch_sp as it is in the first bytes of the trip's stack, ``base``."""
-    at = judge.trip.thread.sp_address - judge.trip.thread.base
-    return int.from_bytes(base[at : at + 8], "little")
 
 
 def nested(judge: Judge) -> bool:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from lpgen.contract.judge import Judge, Location
+from lpgen.machine.places import STACK_END_MAGIC
+from lpgen.machine.plan import PATCH
 from lpgen.machine.trip import Trip
-from lpgen.machine.world import STACK_END_MAGIC, World
+from lpgen.machine.world import World
 
 NAMES = {
     "tracer": "the tracer",
     "graph": "prepare_ftrace_return",
+    "kprobe": "is_current_kprobe_addr",
+    "unhook": "ftrace_return_to_handler",
+    "direct": "the direct trampoline",
+    "redirected": "where the kprobe leads",
     "body": "B's body behind the call site",
     "c": "C's global entry",
     "kretprobe": "the kretprobe trampoline",
@@ -19,28 +25,42 @@ NAMES = {
 
 
 def expected_route(world: World, trip: Trip) -> list[tuple[str, str]]:
-    """Return the gates of a right call in order, each with its leg: tracer, graph, body, c, trap or return."""
-    plan = trip.plan
-    route = [("tracer", "tracer")] if plan.tracing else []
+    """Return the gates of a right call in order, each with its leg.
+
+    Legs are tracer, kprobe, direct, graph, body, mcount (B's body, through _mcount), c, trap, unhook and return.
+    """
+    plan, features = trip.plan, world.kernel.features
+    route = [("tracer", "tracer")] if plan.traced else []
+    if plan.traced and plan.nip == PATCH and "kprobe_test" in features:
+        route.append(("kprobe", "kprobe"))
     sibling = trip.relation == "sibling"
     if sibling and plan.patched:
         return [*route, ("c", "c")]
+    hooked = plan.graph and plan.traced and "return_to_handler" in features
     if plan.patched:
         route.append(("c", "c"))
         if plan.marker if trip.marker is None else trip.marker != STACK_END_MAGIC:
             return [*route, ("trap", "trap")]
-        if plan.link:
+        if hooked:
+            route.append(("unhook", "unhook"))
+        elif plan.link:
             route.append(("kretprobe", "return"))
         return [*route, ("back", "return")]
-    graph = plan.graph and "graph_hook" in world.kernel.features
+    leg = "mcount" if plan.early else "body"
+    if plan.direct and not trip.direct_stub:
+        route.append(("direct", "direct"))
+    graph = plan.graph and "graph_hook" in features
     if graph:
         route.append(("graph", "graph"))
-    route.append(("body", "body"))
-    if graph and trip.graph_return == world.graph_return:
+    route.append(("redirected" if plan.redirected else "body", leg))
+    if hooked:
+        route.append(("unhook", "unhook"))
+        leg = "unhook"
+    elif graph and trip.graph_return == world.graph_return:
         route.append(("graph_return", "body"))
-    elif plan.link and plan.tracing:
+    elif plan.link and plan.traced:
         route.append(("kretprobe", "body"))
-    return route if sibling else [*route, ("back", "body")]
+    return route if sibling else [*route, ("back", leg)]
 
 
 def check_route(judge: Judge, leg: str) -> None:
@@ -66,7 +86,7 @@ def check_route(judge: Judge, leg: str) -> None:
 
 def _right_one(trip: Trip, n: int) -> bool:
     moment = trip.moments[n]
-    wanted = {"body": trip.b, "c": trip.c, "back": trip.site}.get(moment.where)
+    wanted = {"body": trip.b, "c": trip.c, "redirected": trip.c, "back": trip.site}.get(moment.where)
     return wanted is None or wanted == moment.what
 
 

@@ -27,7 +27,8 @@ BUDGET = 300
 SEEDS = range(1, 17)
 # Fields that are simplest at their default, in the order in which they are put back.
 _FLAGS = ("graph", "edit", "link", "sleep", "wander", "twin", "spill", "stub", "pointer")
-_NUMBERS = ("thread", "form", "home_b", "home_a", "marker")
+_LATE_FLAGS = ("early", "disabled", "kprobe", "lean")
+_NUMBERS = ("thread", "form", "home_b", "home_a", "marker", "direct")
 _HOME_C = 2
 _CHAIN = 8
 _NOTHING = CallShape("f", Prototype(Void()))
@@ -54,7 +55,7 @@ class _Search:
         self.statement = statement
         self.plan = plan
         self.left = budget
-        self._forms = len(suite.kernel.call_sites)
+        self._kernel = suite.kernel
         self._tried: set[Plan] = {plan}
         self._watch = plan.interrupt is not None or not self._breaks(plan, watch=False)
 
@@ -70,7 +71,7 @@ class _Search:
         """Go on from ``candidate`` if it is simpler and breaks the statement."""
         if self.left <= 0:
             return False
-        plan = candidate.settled(self._forms)
+        plan = candidate.settled(self._kernel)
         if plan in self._tried or weight(plan) >= weight(self.plan):
             return False
         self._tried.add(plan)
@@ -183,7 +184,7 @@ def weight(plan: Plan) -> tuple[int, ...]:
 
 
 def _special(plan: Plan) -> int:
-    cost = sum(int(getattr(plan, name)) for name in (*_FLAGS, *_NUMBERS))
+    cost = sum(int(getattr(plan, name)) for name in (*_FLAGS, *_LATE_FLAGS, *_NUMBERS))
     cost += {KEEP: 0, SAME: 1, PATCH: 2}[plan.nip] + (not plan.tracing)
     during = plan.interrupt
     return cost + abs(plan.home_c - _HOME_C) + (0 if during is None or during.mode == FRAME else 1)
@@ -327,7 +328,7 @@ def _deep(plan: Plan, levels: int) -> Plan:
 
 def _plainer(plan: Plan) -> Iterator[Plan]:
     """Plans with the same calls and less that is special: all of it off, then one after the other."""
-    defaults = {f.name: f.default for f in fields(Plan) if f.name in (*_FLAGS, *_NUMBERS)}
+    defaults = {f.name: f.default for f in fields(Plan) if f.name in (*_FLAGS, *_LATE_FLAGS, *_NUMBERS)}
     defaults["home_c"] = _HOME_C
     if plan.inner:
         # Each call of a chain at once.

@@ -19,7 +19,8 @@ from lpgen.machine.trip import Trip
 from lpgen.machine.world import World
 
 # Statements that only a kernel with the feature has.
-_NEEDS = {"X3": "livepatch", **{f"L{n}": "livepatch" for n in range(1, 8)}, "S8": "graph_hook", "X2": "full_regs"}
+_NEEDS = {"X3": "livepatch", **{f"L{n}": "livepatch" for n in range(1, 8)}, "X2": "full_regs"}
+_NEEDS |= {"S6": "kprobe_test", "S7": "direct_calls", "S8": "graph_hook", "S8m": "mcount", "S8r": "return_to_handler"}
 # Calls nested deeper than this are not watched at every instruction: that takes seconds and shows nothing new.
 WATCHED_DEPTH = 8
 # Of the cases of each special way of calling, this many are watched.
@@ -38,6 +39,12 @@ INTERRUPTED = (
     "patched-nested",
     "patched-sibling-patched",
     "patched-marker",
+    "disabled",
+    "early",
+    "kprobe",
+    "direct",
+    "direct-tracer",
+    "patched-graph",
 )
 
 
@@ -105,7 +112,7 @@ class Suite:
             return one
         plan = interrupt_plan(self.kernel, item.mode, self.seed + item.number)
         interrupt = Interrupt(item.boundary, item.mode, plan)
-        interrupted = replace(one.plan, interrupt=interrupt).settled(len(self.kernel.call_sites))
+        interrupted = replace(one.plan, interrupt=interrupt).settled(self.kernel)
         return Case(item.number, f"{one.name}@{item.boundary}:{item.mode}", interrupted)
 
     def empty_verdict(self, *, full: bool) -> Verdict:
@@ -155,7 +162,8 @@ class Suite:
         """Yield every boundary of the calls of INTERRUPTED, in every mode."""
         for number in range(special_cases(self.kernel)):
             name, _, shape = case(self.kernel, number, self.seed).name.rpartition("-")
-            if name in INTERRUPTED and shape == "0":
+            # Of each way the second case goes through ftrace_caller where there is ftrace_regs_caller too.
+            if name in INTERRUPTED and (shape == "0" or (shape == "1" and "two_entries" in self.kernel.features)):
                 last = self.boundaries(number)
                 for mode in INTERRUPT_MODES:
                     yield from (Item(number, boundary, mode) for boundary in range(1, last + 1))

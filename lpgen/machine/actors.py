@@ -7,9 +7,9 @@ from random import Random
 
 from lpgen.callers.values import encode
 from lpgen.machine.engine import KERNEL_MSR, Engine
+from lpgen.machine.places import BASE_WINDOW, LIVEPATCH_FRAME, CallSite, Function, Thread
 from lpgen.machine.plan import Plan
 from lpgen.machine.state import State
-from lpgen.machine.world import BASE_WINDOW, LIVEPATCH_FRAME, CallSite, Function, Thread
 
 # Power ISA 3.0B 3.2.2: SO OV CA OV32 CA32; the others are reserved or belong to string instructions.
 XER_BITS = 0xE00C0000
@@ -93,7 +93,7 @@ def use_stack(engine: Engine, thread: Thread, state: State, rng: Random) -> byte
 def destroy_marker(engine: Engine, thread: Thread, how: int, rng: Random) -> None:
     """Destroy the marker of the topmost livepatch frame, in one of MARKERS ways."""
     top = engine.read_u64(thread.sp_address)
-    if not thread.base + LIVEPATCH_FRAME <= top <= thread.top:
+    if not thread.livepatch + LIVEPATCH_FRAME <= top <= thread.livepatch + thread.top - thread.base:
         return
     marker = engine.read_u64(top - 8)
     if how <= 4:
@@ -101,3 +101,15 @@ def destroy_marker(engine: Engine, thread: Thread, how: int, rng: Random) -> Non
     else:
         # The normal stack comes from above: it reaches the marker first.
         engine.write(top - 8, rng.randbytes(0x100))
+
+
+def direct_trampoline(engine: Engine, thread: Thread, state: State, rng: Random) -> None:
+    """Do what a direct trampoline does: use the stack below r1, and what the way in and out of B leaves free."""
+    r1 = state.gpr[1]
+    size = min(CALLEE_BYTES, r1 - thread.base - BASE_WINDOW)
+    if thread.base <= r1 <= thread.top and size > 0:
+        engine.write(r1 - size, rng.randbytes(size))
+    state.gpr[11], state.gpr[12] = rng.getrandbits(64), rng.getrandbits(64)
+    state.ctr = rng.getrandbits(64)
+    state.xer = rng.getrandbits(32) & XER_BITS
+    state.cr = (state.cr & CR_KEPT) | (rng.getrandbits(32) & ~CR_KEPT)

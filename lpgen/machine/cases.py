@@ -11,8 +11,11 @@ from lpgen.callers.randoms import random_shape
 from lpgen.callers.shape import CallShape
 from lpgen.callers.zoo import zoo
 from lpgen.kernel.generations import Kernel
+from lpgen.machine.places import BYSTANDER, HOMES
 from lpgen.machine.plan import (
     CALLS,
+    DIRECT_OPS,
+    DIRECT_TRACER,
     FRAME,
     INTERRUPT_MODES,
     KEEP,
@@ -25,7 +28,6 @@ from lpgen.machine.plan import (
     can_be_sibling,
     can_spill,
 )
-from lpgen.machine.world import BYSTANDER, HOMES
 
 # Of each special way of calling there are this many cases, with different prototypes.
 SPECIAL_SHAPES = 4
@@ -61,12 +63,29 @@ Way = tuple[str, dict[str, Any]]
 PATCHED = {"nip": PATCH}
 
 
-@lru_cache(maxsize=8)
-def _special(livepatch: bool, graph: bool) -> tuple[Way, ...]:
+# What decides on the ways of calling.
+_DECIDING = frozenset(
+    {
+        "livepatch",
+        "graph_hook",
+        "return_to_handler",
+        "two_entries",
+        "partial_regs",
+        "tracing_switch",
+        "kprobe_test",
+        "direct_calls",
+        "mcount",
+    }
+)
+
+
+@lru_cache(maxsize=16)
+def _special(features: frozenset[str]) -> tuple[Way, ...]:
     """Return the ways of calling that every run has, each with a name, whatever the number of random callers.
 
-    ``inner`` and the like hold the ways of the calls inside.
+    ``inner`` and the like hold the ways of the calls inside. ``features``: those of _DECIDING that the kernel has.
     """
+    livepatch, graph = "livepatch" in features, "graph_hook" in features
     far: dict[str, Any] = {"pointer": True, "home_b": 1}
     ways: list[Way] = [
         ("off", {"tracing": False}),
@@ -97,7 +116,63 @@ def _special(livepatch: bool, graph: bool) -> tuple[Way, ...]:
         ways += [(f"patched-{name}", {**way, **PATCHED}) for name, way in _patched_ways(far)]
         if graph:
             ways.append(("patched-graph", {"graph": True, **PATCHED}))
-    return tuple(ways)
+    return tuple(ways + _late_ways(features))
+
+
+def _late_ways(features: frozenset[str]) -> list[Way]:
+    """Return the ways of calling that came with the features of later kernels."""
+    ways: list[Way] = []
+    far: dict[str, Any] = {"pointer": True, "home_b": 1}
+    if "tracing_switch" in features:
+        ways += [
+            ("disabled", {"disabled": True}),
+            ("disabled-pointer", {**far, "home_a": 2, "disabled": True}),
+            ("disabled-wander", {"home_b": 2, "disabled": True, "thread": 1, "inner": [{**far, "disabled": True}]}),
+            ("disabled-interrupt", {"disabled": True, "interrupt": (FRAME, {})}),
+        ]
+        if "livepatch" in features:
+            ways.append(("patched-disabled-in-flight", {**PATCHED, "inner": [{"pointer": True, "disabled": True}]}))
+    if "return_to_handler" in features:
+        ways += [
+            ("graph", {"graph": True}),
+            ("graph-pointer", {**far, "graph": True}),
+            ("graph-edit", {"graph": True, "edit": True}),
+            ("graph-wander", {"graph": True, "wander": True}),
+            ("graph-inner", {"graph": True, "inner": [{**far, "graph": True}]}),
+            ("graph-interrupt", {"graph": True, "interrupt": (FRAME, {})}),
+            ("graph-hardirq", {"graph": True, "thread": HARDIRQ}),
+        ]
+        if "livepatch" in features:
+            ways.append(("patched-graph", {"graph": True, **PATCHED}))
+            ways.append(("patched-graph-nested", {"graph": True, **PATCHED, "inner": [{**far, **PATCHED}]}))
+    if "kprobe_test" in features:
+        ways += [
+            ("kprobe", {"kprobe": True}),
+            ("kprobe-link", {"kprobe": True, "link": True}),
+            ("kprobe-edit", {"kprobe": True, "edit": True, "home_b": 1}),
+            ("kprobe-wander", {"kprobe": True, "wander": True}),
+            ("kprobe-interrupt", {"kprobe": True, "interrupt": (FRAME, {})}),
+        ]
+    if "direct_calls" in features:
+        ways += [
+            ("direct", {"direct": DIRECT_OPS}),
+            ("direct-pointer", {**far, "home_a": 2, "direct": DIRECT_OPS}),
+            ("direct-tracer", {"direct": DIRECT_TRACER}),
+            ("direct-link", {"direct": DIRECT_TRACER, "link": True, "home_b": 1}),
+            ("direct-edit", {"direct": DIRECT_TRACER, "edit": True}),
+            ("direct-wander", {"direct": DIRECT_TRACER, "wander": True}),
+            ("direct-interrupt", {"direct": DIRECT_TRACER, "interrupt": (FRAME, {})}),
+        ]
+        if "livepatch" in features:
+            ways.append(("patched-direct", {"direct": DIRECT_TRACER, **PATCHED}))
+            ways.append(("patched-direct-inner", {**PATCHED, "inner": [{**far, "direct": DIRECT_OPS}]}))
+    if "mcount" in features:
+        ways += [("early", {"early": True}), ("early-pointer", {**far, "early": True})]
+    return ways
+
+
+def _deciding(kernel: Kernel) -> frozenset[str]:
+    return kernel.features & _DECIDING
 
 
 def _patched_ways(far: dict[str, Any]) -> list[Way]:
@@ -143,7 +218,7 @@ def _patched_ways(far: dict[str, Any]) -> list[Way]:
 
 def special_cases(kernel: Kernel) -> int:
     """Return how many cases, from number 0 on, are of a special way of calling."""
-    return SPECIAL_SHAPES * len(_special("livepatch" in kernel.features, "graph_hook" in kernel.features))
+    return SPECIAL_SHAPES * len(_special(_deciding(kernel)))
 
 
 def fixed_cases(kernel: Kernel) -> int:
@@ -154,23 +229,64 @@ def fixed_cases(kernel: Kernel) -> int:
 def case(kernel: Kernel, number: int, seed: int = 0) -> Case:
     """Return case ``number`` (from 0) of the run with ``seed``: special ways first, then the zoo, then random ones."""
     name, plan = _case(kernel, number, seed)
-    return Case(number, name, plan.settled(len(kernel.call_sites)))
+    return Case(number, name, plan.settled(kernel))
 
 
 def _case(kernel: Kernel, number: int, seed: int) -> tuple[str, Plan]:
     rng = Random(f"{seed}/{number}")
-    livepatch, graph = "livepatch" in kernel.features, "graph_hook" in kernel.features
+    livepatch = "livepatch" in kernel.features
+    lean, partial = "two_entries" in kernel.features, "partial_regs" in kernel.features
     special = special_cases(kernel)
     if number < special:
-        name, way = _special(livepatch, graph)[number // SPECIAL_SHAPES]
-        return f"{name}-{number % SPECIAL_SHAPES}", _from_way(way, rng, number % SPECIAL_SHAPES)
+        name, way = _special(_deciding(kernel))[number // SPECIAL_SHAPES]
+        plan = _from_way(way, rng, number % SPECIAL_SHAPES)
+        return f"{name}-{number % SPECIAL_SHAPES}", _through_lean(plan, number, partial=partial) if lean else plan
     at = number - special
     if number < fixed_cases(kernel):
         shape, patched = (_zoo()[at // 2], bool(at % 2)) if livepatch else (_zoo()[at], False)
         plan = Plan(shape, rng.getrandbits(60), home_b=at % 3, nip=PATCH if patched else KEEP)
+        if lean:
+            plan = replace(plan, lean=(partial or not patched) and at // 2 % 2 == 1)
         return f"{shape.name}{'-patched' if patched else ''}", plan
     shape = _shared_shape(seed, number // SHARED)
-    return f"random-{number}", random_plan(rng, shape, livepatch=livepatch, graph=graph)
+    plan = random_plan(rng, shape, livepatch=livepatch, graph=not kernel.features.isdisjoint(_GRAPH))
+    return f"random-{number}", _with_late(rng, plan, _deciding(kernel))
+
+
+_GRAPH = frozenset({"graph_hook", "return_to_handler"})
+
+
+def _through_lean(plan: Plan, n: int, *, partial: bool) -> Plan:
+    """Return the plan with every second call going through ftrace_caller, if it is one that may."""
+    inner = tuple(_through_lean(p, n + 1, partial=partial) for p in plan.inner)
+    recursion = tuple(_through_lean(p, n, partial=partial) for p in plan.recursion)
+    # Without a pt_regs there is nothing that the tracer could change.
+    may = n % 2 == 1 and not plan.edit and (partial or not (plan.nip != KEEP or plan.link))
+    sibling = None if plan.sibling is None else _through_lean(plan.sibling, n + 1, partial=partial)
+    return replace(plan, inner=inner, recursion=recursion, sibling=sibling, lean=may)
+
+
+def _with_late(rng: Random, plan: Plan, features: frozenset[str]) -> Plan:
+    """Return a random plan with what later kernels have, for it and the calls inside; for others it is unchanged."""
+    fields: dict[str, Any] = {}
+    if "two_entries" in features:
+        fields["lean"] = rng.random() < 0.5 and ("partial_regs" in features or (plan.nip == KEEP and not plan.link))
+    if "tracing_switch" in features:
+        fields["disabled"] = rng.random() < 0.03
+    if "kprobe_test" in features and plan.nip == PATCH:
+        fields["kprobe"] = rng.random() < 0.1
+    if "direct_calls" in features:
+        fields["direct"] = rng.choice((0,) * 8 + (DIRECT_OPS, DIRECT_TRACER))
+    if "mcount" in features:
+        fields["early"] = rng.random() < 0.02
+    if not fields:
+        return plan
+    for name in ("inner", "recursion"):
+        fields[name] = tuple(_with_late(rng, inside, features) for inside in getattr(plan, name))
+    for name in ("sibling", "beside"):
+        if (single := getattr(plan, name)) is not None:
+            fields[name] = _with_late(rng, single, features)
+    return replace(plan, **fields)
 
 
 @lru_cache(maxsize=64)

@@ -9,15 +9,37 @@ from __future__ import annotations
 from collections.abc import Generator
 from random import Random
 
-from lpgen.callers.values import decode, encode, encode_result
-from lpgen.callers.variadic import VariadicReader
+from lpgen.callers.values import encode, encode_result
 from lpgen.kernel.checks import RED_ZONE
-from lpgen.machine.actors import back_chain, clobber, destroy_marker, state_of_a, use_stack
+from lpgen.machine.actors import back_chain, clobber, destroy_marker, direct_trampoline, state_of_a, use_stack
 from lpgen.machine.engine import Step, Stop
-from lpgen.machine.plan import CALLS, FRAME, PATCH, SAME, Interrupt, Plan, as_variadic
+from lpgen.machine.places import (
+    BASE_WINDOW,
+    LEAN,
+    LIVEPATCH_FRAME,
+    MCOUNT,
+    PACAS,
+    REGS,
+    CallSite,
+    Function,
+    Gate,
+    Patched,
+    Thread,
+)
+from lpgen.machine.plan import (
+    CALLS,
+    DIRECT_OPS,
+    DIRECT_TRACER,
+    FRAME,
+    PATCH,
+    SAME,
+    Interrupt,
+    Plan,
+)
+from lpgen.machine.roles import is_current_kprobe_addr, return_to, take_arguments
 from lpgen.machine.state import State
 from lpgen.machine.trip import Interruption, Moment, Trip
-from lpgen.machine.world import BASE_WINDOW, LIVEPATCH_FRAME, PACAS, CallSite, Gate, Thread, World
+from lpgen.machine.world import World
 
 MAX_EVENTS = 24
 # What an interrupt's handler uses below its frame.
@@ -34,13 +56,14 @@ class Conductor:
         self.engine = world.engine
         self._steps: list[Step] = []
         regs = world.offsets
-        self._field = {name: regs[name] - regs["GPR0"] for name in ("_NIP", "_LINK")}
+        self._field = {name: regs[name] - regs["GPR0"] for name in ("_NIP", "_LINK", "ORIG_GPR3") if name in regs}
+        self._features = world.kernel.features
         self._paca = [PACAS[0]] * len(world.threads)
         self._interrupt: Interrupt | None = None
         self._interruption: Interruption | None = None
         self._interrupted: Plan | None = None
         self._extra: list[Trip] = []
-        self._waiting: list[tuple[Call, State]] = []
+        self._waiting: list[tuple[Call, State, Thread]] = []
 
     def run(self, plan: Plan, *, trace: bool = True) -> Trip:
         """Run ``plan``, a settled one, on fresh stacks and return what was seen; a faulting guest raises nothing.
@@ -50,7 +73,7 @@ class Conductor:
         world = self.world
         if world.watched:
             self.engine.trace(self._steps if trace else None)
-        involved = plan.threads()
+        involved = world.owners(plan.threads())
         self._patch(plan)
         outer = {number: world.reset(world.threads[number]) for number in involved}
         self._steps.clear()
@@ -59,30 +82,32 @@ class Conductor:
         for number in involved:
             self._paca[number] = PACAS[number & 1]
         self.engine.interrupt_at(plan.interrupt.boundary if plan.interrupt is not None and world.watched else 0)
-        main = self.call(plan, world.threads[plan.thread], outer[plan.thread])
-        running = [(main, next(main))]
+        thread = world.threads[plan.thread]
+        main = self.call(plan, thread, outer[plan.thread])
+        running = [(main, next(main), thread)]
         if plan.beside is not None:
             beside = plan.beside
-            other = self.call(beside, world.threads[beside.thread], outer[beside.thread], "beside")
-            running.append((other, next(other)))
+            thread = world.threads[beside.thread]
+            other = self.call(beside, thread, outer[beside.thread], "beside")
+            running.append((other, next(other), thread))
         trip = self._in_turns(running, main, Random(plan.seed ^ 0x7412))
         self.engine.interrupt_at(0)
         trip.inner += self._extra
         trip.interruption = self._interruption
-        trip.constants = world.changed_constants()
+        trip.constants = world.data.changed()
         trip.other_stack = world.changed_stack(involved)
         return trip
 
-    def _in_turns(self, running: list[tuple[Call, State]], main: Call, rng: Random) -> Trip:
+    def _in_turns(self, running: list[tuple[Call, State, Thread]], main: Call, rng: Random) -> Trip:
         """Run calls in turns to their ends; a call that did not end as it should ends all."""
         done: Trip | None = None
         while running or self._waiting:
             if not running:
                 running.append(self._waiting.pop())
             index = rng.randrange(len(running)) if len(running) > 1 else 0
-            call, state = running[index]
+            call, state, thread = running[index]
             try:
-                running[index] = (call, call.send(self._resume(state)))
+                running[index] = (call, call.send(self._resume(state, thread)), thread)
             except StopIteration as finished:
                 del running[index]
                 if call is main:
@@ -95,16 +120,22 @@ class Conductor:
         return done
 
     def _patch(self, plan: Plan) -> None:
-        self.world.patch(tracer=plan.tracing, graph=plan.graph and "graph_hook" in self.world.kernel.features)
+        graph = plan.graph and "graph_hook" in self._features
+        self.world.patch(Patched(plan.tracing, graph, plan.disabled, plan.direct == DIRECT_OPS))
 
     # Interrupts
 
-    def _resume(self, state: State) -> Stop:
-        stop = self.engine.resume(state)
+    def _resume(self, state: State, thread: Thread) -> Stop:
+        stop = self._run(state, thread)
         if stop.kind == "boundary":
             self.engine.interrupt_at(0)
-            stop = self.engine.resume(self._handle_interrupt(stop))
+            stop = self._run(self._handle_interrupt(stop), thread)
         return stop
+
+    def _run(self, state: State, thread: Thread) -> Stop:
+        """Run on the cpu that the thread is on, where its task is the current one."""
+        self.world.data.run_on(self._paca[thread.number], thread)
+        return self.engine.resume(state)
 
     def _handle_interrupt(self, stop: Stop) -> State:
         """Be the interrupt handler: return the registers to go on with, the same but for the paca after a switch."""
@@ -127,34 +158,36 @@ class Conductor:
         if plan is not None:
             on = self.world.threads[plan.thread]
             if interrupt.mode == CALLS:
+                on = self.world.interrupting(on, thread)
+                self._paca[on.number] = self._paca[thread.number]
                 outer = frame if on is thread else on.top - 0x100
-                self._extra.append(self._run_to_end(self.call(plan, on, outer, "interrupt")))
+                self._extra.append(self._run_to_end(self.call(plan, on, outer, "interrupt"), on))
             else:
-                self._run_a_while(self.call(plan, on, on.top - 0x100, "beside"), rng)
+                self._run_a_while(self.call(plan, on, on.top - 0x100, "beside"), on, rng)
                 state = stop.state.copy()
                 self._to_another_cpu(thread, state)
         self._steps[:] = steps
         return state
 
-    def _run_to_end(self, call: Call) -> Trip:
+    def _run_to_end(self, call: Call, thread: Thread) -> Trip:
         state = next(call)
         while True:
             try:
-                state = call.send(self.engine.resume(state))
+                state = call.send(self._run(state, thread))
             except StopIteration as finished:
                 trip: Trip = finished.value
                 return trip
 
-    def _run_a_while(self, call: Call, rng: Random) -> None:
+    def _run_a_while(self, call: Call, thread: Thread, rng: Random) -> None:
         """Run another thread's call up to one of its gates; the rest comes after the interrupted call's end."""
         state = next(call)
         for _ in range(rng.randint(1, 4)):
             try:
-                state = call.send(self.engine.resume(state))
+                state = call.send(self._run(state, thread))
             except StopIteration as finished:
                 self._extra.append(finished.value)
                 return
-        self._waiting.append((call, state))
+        self._waiting.append((call, state, thread))
 
     # A call
 
@@ -164,9 +197,11 @@ class Conductor:
         trip = self._depart(plan, thread, outer, relation, rng)
         frame = bytearray(self.engine.read(trip.frame, thread.top - trip.frame))
         state, current = trip.a, trip
+        before: list[Step] = []
         for _ in range(MAX_EVENTS):
             stop = yield state
-            steps, self._steps[:] = self._steps.copy(), []
+            steps, self._steps[:] = before + self._steps, []
+            before = []
             if stop.kind != "gate":
                 # A sibling that has been reached returns for C: what is missing then is C's own return.
                 reached = current is trip or bool(current.at("c") or current.at("body"))
@@ -180,8 +215,14 @@ class Conductor:
             gate = self.world.gate(stop.gate)
             if gate.kind in ("back", "kretprobe"):
                 current = trip
+            if gate.kind == "kprobe" and "kprobe_test" not in self._features:
+                # A trampoline may ask all the same; the answer decides nothing here.
+                state, before = is_current_kprobe_addr(self.world, current, stop.state, rng), steps
+                continue
             moment = self._moment(current, gate, stop.state, frame)
             moment.steps = steps
+            if gate.kind == "c" and current.plan.redirected:
+                moment.where = "redirected"
             current.moments.append(moment)
             if gate.kind == "back":
                 return trip
@@ -192,6 +233,16 @@ class Conductor:
                 state = yield from self._tracer(current, moment, rng)
             elif gate.kind == "graph":
                 state = self._graph(current, moment, rng)
+            elif gate.kind == "kprobe":
+                state = is_current_kprobe_addr(self.world, current, moment.state, rng)
+            elif gate.kind == "unhook":
+                state = return_to(self.world, current, moment, rng)
+                if current.plan.wander:
+                    self._to_another_cpu(thread, state)
+            elif gate.kind == "direct":
+                state = moment.state.copy()
+                direct_trampoline(self.engine, thread, state, rng)
+                state.pc = state.lr
             elif gate.kind in ("kretprobe", "graph_return"):
                 state = moment.state.copy()
                 state.pc = state.lr = current.site.returns
@@ -212,26 +263,30 @@ class Conductor:
         trip.end = Stop("runaway", state.pc, state, what=f"{MAX_EVENTS} calls without a return to A")
         return trip
 
+    def _b(self, plan: Plan) -> Function:
+        entry = MCOUNT if plan.early else LEAN if plan.lean else REGS
+        return self.world.functions_b[plan.home_b, 0 if plan.early else plan.form, entry]
+
     def _depart(self, plan: Plan, thread: Thread, outer: int, relation: str, rng: Random) -> Trip:
         world = self.world
-        b = world.functions_b[plan.home_b * len(world.kernel.call_sites) + plan.form]
+        b = self._b(plan)
         site = world.pointer_calls[plan.home_a] if plan.pointer else world.local_calls[b.gep]
         a = state_of_a(self.engine, plan, outer, b, site, self._paca[thread.number], rng)
         return self._trip(plan, thread, site, a, relation)
 
     def _trip(self, plan: Plan, thread: Thread, site: CallSite, a: State, relation: str) -> Trip:
         world = self.world
-        b = world.functions_b[plan.home_b * len(world.kernel.call_sites) + plan.form]
+        b = self._b(plan)
         entry = a.copy()
-        entry.lr, entry.gpr[0] = b.site + 4, site.returns
+        entry.lr, entry.gpr[0] = b.lr, site.returns
         if plan.pointer:
             entry.gpr[2] = b.toc
-        effects = world.stub_effects(b.home)
+        effects = world.stub_effects(b)
         if effects is not None:
             for number, value in effects.items():
                 entry.gpr[number] = value
             entry.ctr = effects[12]
-        entry.pc = world.symbol("ftrace_caller")
+        entry.pc = world.symbol(b.target)
         return Trip(
             plan,
             thread,
@@ -241,7 +296,7 @@ class Conductor:
             a,
             entry,
             self.engine.read_u64(thread.sp_address),
-            self.engine.read(thread.base, BASE_WINDOW),
+            self.engine.read(thread.livepatch, BASE_WINDOW),
             back_chain(self.engine, thread, a.gpr[1]),
             relation,
             nip_after=b.site + 4,
@@ -259,9 +314,10 @@ class Conductor:
             state,
             low,
             self.engine.read(low, thread.top - low),
-            self.engine.read(thread.base, BASE_WINDOW),
+            self.engine.read(thread.livepatch, BASE_WINDOW),
             bytes(frame),
             self._paca[thread.number],
+            self.engine.read_u64(thread.sp_address),
         )
         if gate.kind == "tracer":
             regs = state.gpr[6]
@@ -285,6 +341,14 @@ class Conductor:
                 trip.nip_after = trip.c.gep
             if plan.nip in (PATCH, SAME):
                 self.engine.write_u64(regs + self._field["_NIP"], trip.nip_after)
+            if plan.direct == DIRECT_TRACER:
+                trip.direct_stub = bool(plan.seed & 16)
+                to = self.world.symbol("ftrace_stub_direct_tramp") if trip.direct_stub else self.world.direct
+                self.engine.write_u64(regs + self._field["ORIG_GPR3"], to)
+            if plan.graph and "return_to_handler" in self._features:
+                trip.graph_return = trip.link_after
+                trip.link_after = self.world.symbol("return_to_handler")
+                self.engine.write_u64(regs + self._field["_LINK"], trip.link_after)
             if plan.link:
                 trip.link_after = self.world.kretprobe
                 self.engine.write_u64(regs + self._field["_LINK"], trip.link_after)
@@ -294,6 +358,9 @@ class Conductor:
                     self.engine.write_u64(regs + 8 * number, value)
         # The kernel is compiled without FP and vector registers: the tracer changes none.
         clobber(state, rng, floats=False)
+        if "call_ops" in self._features and self.world.tracer_of(trip.b) != self.world.tracer:
+            # A module's, called through its global entry point: it leaves its own TOC behind.
+            state.gpr[2] = self.world.toc[1]
         if plan.wander:
             self._to_another_cpu(trip.thread, state)
         state.pc = state.lr
@@ -332,7 +399,7 @@ class Conductor:
                 start = at - (thread.top - len(frame))
                 frame[start : start + len(data)] = data
 
-        for offset, data in self._take_arguments(trip, moment):
+        for offset, data in take_arguments(self.world, trip, moment):
             legitimately(offset, data)
         if placement.parameter_save_area_size:
             # The parameter save area is the called function's to write to.
@@ -365,29 +432,6 @@ class Conductor:
             thread = next(t for t in self.world.threads if t.base <= moment.low < t.top)
             state.gpr[13] = self._paca[thread.number]
 
-    def _take_arguments(self, trip: Trip, moment: Moment) -> list[tuple[int, bytes]]:
-        """Read the arguments as the function under the plan does; return what it spills, by offset from its r1."""
-        plan, thread, state = trip.plan, trip.thread, moment.state
-        r1 = state.gpr[1]
-
-        def read(offset: int, size: int) -> bytes:
-            return self.engine.read(r1 + offset, size) if r1 + offset + size <= thread.top else bytes(size)
-
-        shape = as_variadic(plan.shape) if plan.spill and moment.where == "c" else plan.shape
-        placement = shape.placement
-        gprs, fprs = dict(enumerate(state.gpr)), dict(enumerate(state.fpr))
-        vectors = {n: state.vector(n) for n in range(2, 14)}
-        if not placement.prototype.variadic:
-            moment.arguments = decode(placement, gprs, fprs, vectors, read)
-            return []
-        reader = VariadicReader(placement)
-        fixed = decode(placement, gprs, fprs, vectors, read)[: len(placement.prototype.params)]
-        spilled = reader.spill(gprs)
-        for offset, data in spilled:
-            self.engine.write(r1 + offset, data)
-        moment.arguments = fixed + reader.read_all(read)
-        return spilled
-
     def _leave_c(self, trip: Trip, state: State, rng: Random) -> None:
         """Do what is C's own: any r2 is left behind, as C restores its TOC only for itself."""
         plan, thread = trip.plan, trip.thread
@@ -397,14 +441,13 @@ class Conductor:
         if plan.marker:
             destroy_marker(self.engine, thread, plan.marker, rng)
         top = self.engine.read_u64(thread.sp_address)
-        if thread.base + LIVEPATCH_FRAME <= top < thread.top:
+        if thread.livepatch + LIVEPATCH_FRAME <= top < thread.livepatch + thread.top - thread.base:
             trip.marker = self.engine.read_u64(top - 8)
 
     def _sibling(self, trip: Trip, plan: Plan, state: State, rng: Random) -> Trip:
         """End C in a call of another traced function: C's frame is gone, LR and r1 are as C found them."""
-        world = self.world
         self._patch(plan)
-        b = world.functions_b[plan.home_b * len(world.kernel.call_sites) + plan.form]
+        b = self._b(plan)
         state = state.copy()
         image = encode(plan.shape.placement, plan.values)
         for number, value in image.gpr.items():

@@ -11,12 +11,15 @@ from lpgen.callers.placement import Prototype
 from lpgen.callers.randoms import random_result, random_values
 from lpgen.callers.shape import CallShape
 from lpgen.callers.types import Integer, Pointer
-from lpgen.machine.world import HOMES, THREADS
+from lpgen.kernel.generations import Kernel
+from lpgen.machine.places import HOMES, TASK_THREADS, THREADS
 
 # How C destroys the marker: another upper half, a flipped low bit, nothing left, all ones, or by a stack so deep that
 # it runs over the livepatch stack.
 MARKERS = 5
 STACKS_MEET = 5
+# Where a direct trampoline comes from: ops->direct_call, or orig_gpr3 that the tracer set.
+DIRECT_OPS, DIRECT_TRACER = 1, 2
 KEEP, SAME, PATCH = "keep", "same", "patch"
 FRAME, CALLS, SWITCH = "frame", "calls", "switch"
 INTERRUPT_MODES = (FRAME, CALLS, SWITCH)
@@ -38,7 +41,7 @@ class Interrupt:
 
 @dataclass(frozen=True)
 class Plan:
-    """One call from A to B.
+    """One call from A to B. What its kernel does not have, ``settled`` takes out.
 
     ``shape`` and ``seed`` fix arguments, result and the contents of every register.
     ``home_a``, ``home_b``, ``home_c``: where the functions are, indices in HOMES. ``form``: the call-site form of B.
@@ -48,13 +51,17 @@ class Plan:
     kretprobe's trampoline. ``edit``: it changes gpr[3..10] and gpr[14..31]. ``recursion``: the calls of traced
     functions that it makes itself.
     ``twin``: C's address differs from the old nip only in the upper half.
-    ``tracing`` off: ftrace_call is not patched. ``graph``: the graph hook is patched in.
+    ``tracing`` off: ftrace_call is not patched. ``graph``: the graph hook is patched in, or the tracer is the graph
+    tracer, which makes B return to return_to_handler.
     ``marker``: how C destroys the livepatch stack's marker, 1 to MARKERS; 0 not at all.
     ``spill``: C is variadic, unlike B, and finds all but the first argument through va_arg.
     ``sleep``: C comes back on another cpu, with another paca; ``wander``: the tracer does, and the graph tracer.
     ``inner``: the calls that C (or B's body) makes; they may find tracing switched off, or B patched to something else.
     ``sibling``: the traced function that C ends in, by a tail call; ``stub``: through a module's stub.
     ``interrupt``: an interrupt in the trampolines. ``beside``: a call on another thread, in turns with this one.
+    ``lean``: B's call site leads to the lean entry, ftrace_caller where there is ftrace_regs_caller too. ``early``: it
+    is not patched yet and leads to _mcount. ``disabled``: tracing is off in the paca. ``kprobe``: it is a kprobe that
+    changes nip. ``direct``: a direct trampoline, 1 from ops->direct_call, 2 from the tracer.
     """
 
     shape: CallShape
@@ -81,11 +88,26 @@ class Plan:
     stub: bool = False
     interrupt: Interrupt | None = None
     beside: Plan | None = None
+    lean: bool = False
+    early: bool = False
+    disabled: bool = False
+    kprobe: bool = False
+    direct: int = 0
+
+    @property
+    def traced(self) -> bool:
+        """True if the tracer is called."""
+        return self.tracing and not self.disabled and not self.early and self.direct != DIRECT_OPS
 
     @property
     def patched(self) -> bool:
-        """True if C runs instead of B's body."""
-        return self.tracing and self.nip == PATCH
+        """True if C runs instead of B's body, livepatched."""
+        return self.traced and self.nip == PATCH and not self.kprobe
+
+    @property
+    def redirected(self) -> bool:
+        """True if C runs instead of B's body because a kprobe says so."""
+        return self.traced and self.nip == PATCH and self.kprobe
 
     @cached_property
     def values(self) -> list[bytes]:
@@ -122,7 +144,7 @@ class Plan:
 
     def kinds(self) -> frozenset[str]:
         """What kinds of scenario the call is an instance of, those inside it included."""
-        found = {"patched" if self.patched else ("unpatched" if self.tracing else "tracing off")}
+        found = {"patched" if self.patched else ("unpatched" if self.traced else "tracing off")}
         found.add("global entry" if self.pointer else "local entry")
         placement = self.shape.placement
         for kind, is_it in (
@@ -132,9 +154,15 @@ class Plan:
             ("hidden result", placement.hidden is not None),
             ("another TOC", self.patched and self.home_c != self.home_b),
             ("call site stores r0", self.form > 0),
-            ("same nip", self.tracing and self.nip == SAME),
-            ("link", self.tracing and self.link),
-            ("gpr edits", self.tracing and self.edit),
+            ("same nip", self.traced and self.nip == SAME),
+            ("link", self.traced and self.link),
+            ("gpr edits", self.traced and self.edit),
+            ("ftrace_caller", self.lean),
+            ("not patched yet", self.early),
+            ("tracing disabled", self.disabled),
+            ("kprobe", self.redirected),
+            ("direct call", self.direct == DIRECT_OPS),
+            ("direct call by the tracer", self.direct == DIRECT_TRACER),
             ("graph", self.graph),
             ("twin address", self.twin),
             ("marker destroyed", self.patched and 0 < self.marker < STACKS_MEET),
@@ -162,7 +190,7 @@ class Plan:
                 found.add("patched again in flight")
         for plan in self.inner:
             if self.patched and not plan.patched:
-                found.add("unpatched in flight" if plan.tracing else "switched off in flight")
+                found.add("unpatched in flight" if plan.traced else "switched off in flight")
         for part in self._parts():
             found |= part.kinds()
         if self.depth() > 8:
@@ -174,6 +202,16 @@ class Plan:
     def words(self) -> Iterator[str]:
         """What is special about this call, for a person."""
         yield "patched" if self.patched else ("unpatched" if self.tracing else "tracing off")
+        for text, is_it in (
+            ("through ftrace_caller", self.lean),
+            ("call site not patched yet", self.early),
+            ("tracing disabled in the paca", self.disabled),
+            ("a kprobe changes nip", self.kprobe),
+            ("ops->direct_call is set", self.direct == DIRECT_OPS),
+            ("the tracer names a direct trampoline", self.direct == DIRECT_TRACER),
+        ):
+            if is_it:
+                yield text
         yield f"B in {HOMES[self.home_b]}"
         yield f"A in {HOMES[self.home_a]}, " + ("through B's global entry" if self.pointer else "local call")
         if self.patched:
@@ -206,61 +244,104 @@ class Plan:
             if len(plans) > 1:
                 yield f"and {len(plans) - 1} more"
 
-    def settled(self, forms: int) -> Plan:
-        """Return the plan with what excludes itself put right.
+    def settled(self, kernel: Kernel) -> Plan:
+        """Return the plan with what excludes itself, and what ``kernel`` does not have, put right.
 
-        ``forms``: the number of call-site forms. A local call stays in one home; inner calls start where C (or B) is;
-        what runs at the same time finds the same patched in.
+        A local call stays in one home; inner calls start where C (or B) is; what runs at the same time finds the same
+        patched in.
         """
-        plan = self
+        plan = self._possible(kernel)
         if plan.beside is not None or plan.interrupt is not None:
-            plan = plan._uniform(tracing=plan.tracing, graph=plan.graph)
+            plan = plan._uniform(plan._same())
         if not plan.pointer and plan.home_a != plan.home_b:
             plan = replace(plan, home_a=plan.home_b)
-        if plan.form >= forms:
-            plan = replace(plan, form=0)
         if plan.twin:
             plan = replace(plan, home_b=0, home_a=plan.home_a if plan.pointer else 0, home_c=1)
-        here = plan.home_c if plan.patched else plan.home_b
-        same = {"tracing": plan.tracing, "graph": plan.graph}
-        made: dict[str, object] = {"inner": tuple(plan._inside(p, here, {}).settled(forms) for p in plan.inner)}
+        if plan.redirected:
+            # Nobody gives A its TOC back.
+            plan = replace(plan, home_c=plan.home_b)
+        here = plan.home_c if plan.patched or plan.redirected else plan.home_b
+        same = plan._same()
+        made: dict[str, object] = {"inner": tuple(plan._inside(p, here, {}).settled(kernel) for p in plan.inner)}
         made["recursion"] = tuple(
-            plan._inside(p._uniform(tracing=plan.tracing, graph=plan.graph), 0, same).settled(forms)
-            for p in plan.recursion
+            plan._inside(p._uniform(same), 0, same).settled(kernel) for p in plan.recursion if plan.traced
         )
         if plan.sibling is not None:
             # It has C's frame and type: nothing of its own on the stack.
             sibling = replace(plan.sibling, shape=plan.shape, pointer=plan.stub, inner=(), sibling=None)
-            sibling = replace(sibling, link=False, edit=False, spill=False)
-            made["sibling"] = plan._inside(sibling, here, same).settled(forms)
+            sibling = replace(sibling, link=False, edit=False, spill=False, early=False)
+            made["sibling"] = plan._inside(sibling, here, same).settled(kernel)
         if plan.interrupt is not None and plan.interrupt.plan is not None:
-            made["interrupt"] = replace(plan.interrupt, plan=plan.interrupt.plan.settled(forms))
+            inside = plan.interrupt.plan
+            if plan.interrupt.mode == SWITCH:
+                inside = plan._elsewhere(inside, kernel)
+            made["interrupt"] = replace(plan.interrupt, plan=inside.settled(kernel))
         if plan.beside is not None:
-            made["beside"] = plan.beside.settled(forms)
+            made["beside"] = plan._elsewhere(plan.beside, kernel).settled(kernel)
         return replace(plan, **made)  # type: ignore[arg-type]
 
-    def _uniform(self, *, tracing: bool, graph: bool) -> Plan:
+    def _possible(self, kernel: Kernel) -> Plan:
+        """Return the plan without what ``kernel`` does not have, or what this way of calling excludes."""
+        has = kernel.features
+        early = self.early and "mcount" in has
+        disabled = self.disabled and "tracing_switch" in has and not early
+        direct = self.direct if "direct_calls" in has and not early and not disabled else 0
+        traced = self.tracing and not early and not disabled and direct != DIRECT_OPS
+        lean = self.lean and "two_entries" in has and not early
+        # What the tracer changes it needs a pt_regs for; a partial one takes no edits of registers.
+        regs = traced and (not lean or "partial_regs" in has)
+        kprobe = self.kprobe and "kprobe_test" in has and regs
+        changes: dict[str, object] = {"early": early, "disabled": disabled, "lean": lean, "kprobe": kprobe}
+        changes["direct"] = 0 if direct == DIRECT_TRACER and not regs else direct
+        changes["edit"] = self.edit and regs and not lean
+        changes["link"] = self.link and regs
+        changes["nip"] = self.nip if regs else KEEP
+        if kprobe:
+            changes |= {"nip": PATCH, "twin": False, "spill": False, "sibling": None, "stub": False, "marker": 0}
+        graph = self.graph and not (early or disabled or kprobe)
+        if "return_to_handler" in has:
+            # Who ends in a sibling call has one return address for two functions.
+            graph = graph and regs and self.sibling is None
+            changes["link"] = changes["link"] and not graph
+        elif "graph_hook" not in has:
+            graph = False
+        changes["graph"] = graph
+        if self.form >= len(kernel.call_sites):
+            changes["form"] = 0
+        changed = {name: value for name, value in changes.items() if getattr(self, name) != value}
+        return replace(self, **changed) if changed else self  # type: ignore[arg-type]
+
+    def _elsewhere(self, plan: Plan, kernel: Kernel) -> Plan:
+        """Return the plan of another thread's call, on a thread that does not share this one's livepatch stack."""
+        if "thread_info_in_task" not in kernel.features:
+            return plan
+        own, other = (t if t in TASK_THREADS else 0 for t in (self.thread, plan.thread))
+        return replace(plan, thread=1 - own) if own == other or plan.thread not in TASK_THREADS else plan
+
+    def _same(self) -> dict[str, object]:
+        """What is patched in or set for all calls that run at the same time."""
+        return {"tracing": self.tracing, "graph": self.graph, "disabled": self.disabled, "direct": self.direct}
+
+    def _uniform(self, same: dict[str, object]) -> Plan:
         """Return the plan with the same patched in for every call of it."""
-        same = {"tracing": tracing, "graph": graph}
 
         def each(plans: tuple[Plan, ...]) -> tuple[Plan, ...]:
-            return tuple(p._uniform(**same) for p in plans)
+            return tuple(p._uniform(same) for p in plans)
 
         during = self.interrupt
         if during is not None and during.plan is not None:
-            during = replace(during, plan=during.plan._uniform(**same))
+            during = replace(during, plan=during.plan._uniform(same))
         return replace(
             self,
-            tracing=tracing,
-            graph=graph,
+            **same,  # type: ignore[arg-type]
             inner=each(self.inner),
             recursion=each(self.recursion),
-            sibling=None if self.sibling is None else self.sibling._uniform(**same),
-            beside=None if self.beside is None else self.beside._uniform(**same),
+            sibling=None if self.sibling is None else self.sibling._uniform(same),
+            beside=None if self.beside is None else self.beside._uniform(same),
             interrupt=during,
         )
 
-    def _inside(self, plan: Plan, home: int, same: dict[str, bool]) -> Plan:
+    def _inside(self, plan: Plan, home: int, same: dict[str, object]) -> Plan:
         return replace(plan, home_a=home, home_b=plan.home_b if plan.pointer else home, thread=self.thread, **same)  # type: ignore[arg-type]
 
 

@@ -6,6 +6,7 @@
                in a structure also TYPE "[" NUMBER "]"            an array
     FIELD    = seed=N home_a=N home_b=N home_c=N form=N thread=N marker=N nip=same|patch
              | pointer link edit off graph twin spill sleep wander stub
+             | lean early disabled kprobe direct=1|2
              | inner=[CALL, ...] recursion=[CALL, ...] sibling=[CALL] beside=[CALL]
              | inner*NUMBER=[CALL]      so many calls, each inside the one before
              | interrupt=BOUNDARY:MODE interrupt=BOUNDARY:MODE[CALL]
@@ -50,8 +51,19 @@ from lpgen.callers.types import (
     round_up,
 )
 from lpgen.errors import LpgenError
-from lpgen.machine.plan import INTERRUPT_MODES, KEEP, MARKERS, PATCH, SAME, Interrupt, Plan, can_be_sibling, can_spill
-from lpgen.machine.world import BYSTANDER, HOMES
+from lpgen.machine.places import BYSTANDER, HOMES
+from lpgen.machine.plan import (
+    DIRECT_TRACER,
+    INTERRUPT_MODES,
+    KEEP,
+    MARKERS,
+    PATCH,
+    SAME,
+    Interrupt,
+    Plan,
+    can_be_sibling,
+    can_spill,
+)
 
 T = TypeVar("T")
 
@@ -81,6 +93,7 @@ for _vector in (
 _TEXTS = {ctype: name for name, ctype in _NAMES.items()}
 
 _FLAGS = ("pointer", "link", "edit", "graph", "twin", "spill", "sleep", "wander", "stub")
+_LATE_FLAGS = ("lean", "early", "disabled", "kprobe")
 # Fields that hold a number, with the first and the last allowed one.
 _NUMBERS = {
     "seed": (0, (1 << 64) - 1),
@@ -90,11 +103,12 @@ _NUMBERS = {
     "form": (0, 9),
     "thread": (0, BYSTANDER - 1),
     "marker": (0, MARKERS),
+    "direct": (0, DIRECT_TRACER),
 }
-_DEFAULTS = {"seed": 0, "home_a": 0, "home_b": 0, "home_c": 2, "form": 0, "thread": 0, "marker": 0}
+_DEFAULTS = {"seed": 0, "home_a": 0, "home_b": 0, "home_c": 2, "form": 0, "thread": 0, "marker": 0, "direct": 0}
 _LISTS = ("inner", "recursion")
 _SINGLES = ("sibling", "beside")
-_FIELDS = (*_NUMBERS, "nip", *_FLAGS, "off", *_LISTS, *_SINGLES, "interrupt")
+_FIELDS = (*_NUMBERS, "nip", *_FLAGS, *_LATE_FLAGS, "off", *_LISTS, *_SINGLES, "interrupt")
 # Far more than any plan that lpgen makes; and what a stack of 16 KiB has room for beside the trampolines' frames.
 MAX_TEXT = 1 << 18
 MAX_CALLS = 400
@@ -145,7 +159,7 @@ def _plan_words(plan: Plan) -> Iterator[str]:
         value = getattr(plan, name)
         if name != "seed" and value != default:
             yield f"{name}={value}"
-    yield from (name for name in _FLAGS if getattr(plan, name))
+    yield from (name for name in (*_FLAGS, *_LATE_FLAGS) if getattr(plan, name))
     if not plan.tracing:
         yield "off"
     chain = list(_chain(plan))
@@ -234,7 +248,7 @@ def _stack_bytes(plan: Plan) -> int:
     own = _CALL_BYTES + placement.parameter_save_area_size + hidden
     deepest = max((_stack_bytes(p) for p in _inside(plan)), default=0)
     # The tracer's own calls and an interrupt's lie below the trampolines' frame and what they need themselves.
-    below = 1600 if plan.recursion or plan.interrupt is not None else 0
+    below = 1900 if plan.recursion or plan.interrupt is not None else 0
     return own + deepest + below
 
 
@@ -386,7 +400,7 @@ class _Parser:
         return self.checked(start, lambda: _sized(CallShape(name, prototype, extra)))
 
     def field(self, name: str, fields: dict[str, Any], depth: int) -> None:
-        if name in _FLAGS:
+        if name in (*_FLAGS, *_LATE_FLAGS):
             fields[name] = True
             return
         if name == "off":

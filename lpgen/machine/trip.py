@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lpgen.machine.engine import Step, Stop
+from lpgen.machine.places import CallSite, Function, Thread
 from lpgen.machine.plan import Plan
 from lpgen.machine.state import State
-from lpgen.machine.world import CallSite, Function, Thread
 
 
 @dataclass(slots=True, eq=False)
@@ -17,8 +17,9 @@ class Moment:
     """What there was to see when the guest came to a gate, or to a trap (``where`` is trap).
 
     ``where`` is the gate's kind, ``what`` the function or call site it stands for. ``stack`` is the memory from ``low``
-    to the top of the stack, ``base`` its first BASE_WINDOW bytes, ``frame`` what A's frame and all above it should
-    hold, ``paca`` what r13 should. ``pt_regs`` is the address that the tracer got, 0 if that was none on its stack.
+    to the top of the stack, ``base`` the first BASE_WINDOW bytes of the livepatch stack's memory, ``sp`` livepatch_sp,
+    ``frame`` what A's frame and all above it should hold, ``paca`` what r13 should. ``pt_regs`` is the address that the
+    tracer got, 0 if that was none on its stack.
     ``steps`` are the instructions on the way here, in a watched world.
     """
 
@@ -30,6 +31,7 @@ class Moment:
     base: bytes
     frame: bytes
     paca: int
+    sp: int
     pt_regs: int = 0
     arguments: list[bytes] | None = None
     steps: list[Step] = field(default_factory=list)
@@ -59,8 +61,10 @@ class Trip:
 
     ``relation`` to the trip around it: "" for the outermost, inner (C or B calls), tracer (the tracer calls), interrupt
     (its handler calls), beside (another thread's call), sibling (C ends in it). ``sp`` is livepatch_sp at the call,
-    ``base`` the stack's first BASE_WINDOW bytes, ``chain`` the return addresses above A. ``marker`` is what was at
-    -8(livepatch_sp) when C returned, ``left`` the registers that C (or its sibling) left behind.
+    ``base`` the first BASE_WINDOW bytes of the livepatch stack's memory, ``chain`` the return addresses above A.
+    ``marker`` is what was at -8(livepatch_sp) when C returned, ``left`` the registers that B's body, C or its sibling
+    left behind. ``results`` are what ftrace_return_to_handler made of r3 and r4, by number. ``direct_stub``: the direct
+    trampoline that the tracer named is ftrace_stub_direct_tramp.
     """
 
     plan: Plan
@@ -77,7 +81,9 @@ class Trip:
     nip_after: int = 0
     link_after: int = 0
     edits: Mapping[int, int] = field(default_factory=dict)
+    results: Mapping[int, int] = field(default_factory=dict)
     graph_return: int = 0
+    direct_stub: bool = False
     result: bytes = b""
     marker: int | None = None
     left: State | None = None

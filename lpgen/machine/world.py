@@ -1,6 +1,6 @@
 """The kernel world around the trampolines: text, functions A, B, C and tracer, kernel data, modules, paca, stacks.
 
-Addresses are those of a 4.7 ppc64le kernel: kernel text and data from 0xc000000000000000, modules from
+Addresses are those of a ppc64le kernel: kernel text and data from 0xc000000000000000, modules from
 0xd000000000000000. Everything that a trampoline should not touch is filled with a pattern of its own, so that a missing
 store, a swapped slot, an off-by-8 and a short access are all seen.
 """
@@ -9,94 +9,60 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import replace
 from random import Random
 
 from lpgen.assembly import Image, Unit, link
 from lpgen.errors import LpgenError
 from lpgen.kernel.generations import Kernel
-from lpgen.machine.engine import PAGE, Engine, branch, words
-from lpgen.machine.scan import bug_entries, privileged
-
-KERNEL = 0xC000000000000000
-TEXT = KERNEL + 0x10000
-RODATA = KERNEL + 0x30000
-FUNCTIONS = KERNEL + 0x40000
-MONITOR = KERNEL + 0x100000
-PACAS = (KERNEL + 0xF00000, KERNEL + 0xF02000)
-TOC_DATA = KERNEL + 0x1000000
-KERNEL_TOC = TOC_DATA + 0x8000
-# Further from the TOC pointer than 16 bits reach, with a low half above 0x8000: @ha has to carry.
-FUNCTION_TRACE_OP = KERNEL_TOC + 0x1A8F8
-FTRACE_OPS = TOC_DATA + 0x30120
-STACKS = KERNEL + 0x2000000
-STACK_SPACING = 0x20000
-MODULES = 0xD000000000010000
-MODULE_SPACING = 0x1000000
-# Where the outermost function of a thread returns to; only ever seen in a back chain.
-MAIN_RETURN = FUNCTIONS + 0xF000
-MAIN_FRAME = 0x100
-
-STACK_END_MAGIC = 0x57AC6E9D
-LIVEPATCH_FRAME = 24
-# The part of a stack's memory that is compared as its base: 100 livepatch frames and more.
-BASE_WINDOW = 0xC00
-THREADS = ("task", "second task", "hardirq", "softirq", "emergency", "bystander")
-BYSTANDER = len(THREADS) - 1
-
-HOMES = ("kernel", "module 1", "module 2")
-_MFLR_R0, _STD_R0_16_R1, _LD_R2_24_R1, _BCTRL, _BCTR, _NOP, _TRAP = (
-    0x7C0802A6,
-    0xF8010010,
-    0xE8410018,
-    0x4E800421,
-    0x4E800420,
-    0x60000000,
-    0x7FE00008,
+from lpgen.machine.acceptance import check_entry_points
+from lpgen.machine.code import (
+    BCTRL,
+    LD_R2_24_R1,
+    MFLR_R0,
+    NOP,
+    STD_R0_16_R1,
+    STUB_DATA,
+    TRAP,
+    module_stub,
+    ool_stub,
+    toc_setup,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """B or C. ``gep``, ``lep``: entry points; ``site``: B's call-site bl; ``toc``: its r2; ``home``: index in HOMES."""
-
-    name: str
-    home: int
-    gep: int
-    lep: int
-    toc: int
-    site: int = 0
-    form: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class CallSite:
-    """A call in A: ``call`` is its branch, ``returns`` what LR is in B, ``toc`` A's r2."""
-
-    home: int
-    call: int
-    returns: int
-    toc: int
-
-
-@dataclass(frozen=True, slots=True)
-class Thread:
-    """A stack: its memory from ``base`` to ``top``; where its livepatch_sp is kept and where that starts."""
-
-    number: int
-    name: str
-    base: int
-    top: int
-    sp_address: int
-    sp_start: int
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """What a gate stands for: kind (tracer, graph, body, c, back, kretprobe) and which function or call site."""
-
-    kind: str
-    what: Function | CallSite | None = None
+from lpgen.machine.engine import PAGE, Engine, branch, words
+from lpgen.machine.kernel_data import KernelData
+from lpgen.machine.places import (
+    FTRACE_OPS,
+    FUNCTION_TRACE_OP,
+    FUNCTIONS,
+    HOMES,
+    KERNEL_TOC,
+    LEAN,
+    MAIN_FRAME,
+    MAIN_RETURN,
+    MAX_TEXT,
+    MCOUNT,
+    MODULE_SPACING,
+    MODULES,
+    MONITOR,
+    OPS_SPACING,
+    REGS,
+    RODATA,
+    STACK_END_MAGIC,
+    STACK_SPACING,
+    STACKS,
+    TASK_SPACING,
+    TASK_THREADS,
+    TASKS,
+    TEXT,
+    THREAD_INFO,
+    THREADS,
+    CallSite,
+    Function,
+    Gate,
+    Patched,
+    Thread,
+)
+from lpgen.machine.scan import bug_entries, privileged
 
 
 class World:
@@ -111,13 +77,14 @@ class World:
         self.offsets = kernel.offsets
         self.engine = Engine(MONITOR)
         self._gates: list[Gate] = [Gate("own")]
-        self._stubs: dict[int, int] = {}
+        self._stubs: dict[tuple[int, str], int] = {}
+        self._next_ool: dict[int, int] = {}
         self._twin_pages: set[int] = set()
         self._stack_images: list[bytes] = []
         self._pattern = Random(0xC0FFEE)
-        for address in (TEXT, TEXT + PAGE, RODATA, FUNCTIONS):
+        for address in (RODATA, FUNCTIONS):
             self.engine.map(address, PAGE, writable=False)
-            self.engine.write(address, words(_TRAP) * (PAGE // 4))
+            self.engine.write(address, words(TRAP) * (PAGE // 4))
         self._entry = {0: self.engine.add_monitor_entry(FUNCTIONS)}
         self._next = {0: FUNCTIONS + 0x800}
         self._next_thunk = {0: FUNCTIONS + 0x8000}
@@ -126,7 +93,7 @@ class World:
         for home in range(1, len(HOMES)):
             base = MODULES + (home - 1) * MODULE_SPACING
             self.engine.map(base, PAGE, writable=False)
-            self.engine.write(base, words(_TRAP) * (PAGE // 4))
+            self.engine.write(base, words(TRAP) * (PAGE // 4))
             self._entry[home] = self.engine.add_monitor_entry(base)
             self._next[home] = base + 0x800
             self._next_thunk[home] = base + 0xC000
@@ -134,32 +101,64 @@ class World:
         self.graph = self._place_gate(0, Gate("graph"))
         self.kretprobe = self._place_gate(0, Gate("kretprobe"))
         self.graph_return = self._place_gate(0, Gate("graph_return"))
+        self.kprobe = self._place_gate(0, Gate("kprobe"))
+        self.unhook = self._place_gate(0, Gate("unhook"))
+        self.direct = self._place_gate(0, Gate("direct"))
+        # Where ops->func is called through its global entry point, the tracer may be a module's.
+        self.module_tracer = self._place_gate(1, Gate("tracer"))
         self.image = self._link(unit)
-        self._check_entry_points()
+        check_entry_points(kernel, self.image)
         first, end = self.text
         self.privileged = privileged(self.engine.read(first, end - first), first)
         self._patch_points()
-        self.functions_b = [
-            self._place_b(home, form) for home in range(len(HOMES)) for form in range(len(kernel.call_sites))
-        ]
+        self.functions_b = {
+            (home, form, entry): self._place_b(home, form, entry)
+            for home in range(len(HOMES))
+            for form in range(len(kernel.call_sites))
+            for entry in self.entries
+            if entry != MCOUNT or form == 0
+        }
         self.functions_c = [self._place_c(home, n) for home in range(len(HOMES)) for n in range(2)]
-        self.twins = {b.gep: self._place_twin(b) for b in self.functions_b if b.home == 0}
-        self.local_calls = {function.gep: self._place_local_call(function) for function in self.functions_b}
+        placed = self.functions_b.values()
+        self.twins = {b.gep: self._place_twin(b) for b in placed if b.home == 0}
+        self.local_calls = {function.gep: self._place_local_call(function) for function in placed}
         self.pointer_calls = [self._place_pointer_call(home) for home in range(len(HOMES))]
-        self._place_data()
+        tracers = {home: self.module_tracer if home == 1 else self.tracer for home in range(len(HOMES))}
+        self.data = KernelData(kernel, self.engine, self._pattern, tracers, self.direct, self.symbol("ftrace_stub"))
         self.threads = [self._place_thread(n) for n in range(len(THREADS))]
         self.watched = watch
         if watch:
             first, end = self.text
             self.engine.watch([(first, end)])
-        self.patched = (False, False)
+        self.patched = Patched()
 
     # What stands where
 
     @property
     def text(self) -> tuple[int, int]:
-        """First address of the trampolines' .text and the one behind it."""
-        return TEXT, TEXT + len(self.image.unit.sections[".text"].data)
+        """First address of the trampolines' instructions and the one behind them."""
+        section = self.image.unit.sections[".text"]
+        last = section.lines[-1] if section.lines else None
+        return TEXT, TEXT + (len(section.data) if last is None else last.offset + last.size)
+
+    @property
+    def entries(self) -> dict[str, str]:
+        """The symbols that call sites lead to, by the way they lead there."""
+        two = "two_entries" in self.kernel.features
+        found = {REGS: "ftrace_regs_caller" if two else "ftrace_caller"}
+        if two:
+            found[LEAN] = "ftrace_caller"
+        if "mcount" in self.kernel.features:
+            found[MCOUNT] = "_mcount"
+        return found
+
+    def ops_of(self, b: Function) -> int:
+        """Return the address of the ftrace_ops that the tracer of ``b`` gets."""
+        return FTRACE_OPS + (OPS_SPACING * b.home if "call_ops" in self.kernel.features else 0)
+
+    def tracer_of(self, b: Function) -> int:
+        """Return the address of the tracer of ``b``."""
+        return self.module_tracer if "call_ops" in self.kernel.features and b.home == 1 else self.tracer
 
     def gate(self, number: int) -> Gate:
         """Return what gate ``number`` stands for; a number that none has, from a jump into a thunk, is a wild one."""
@@ -190,19 +189,30 @@ class World:
     @property
     def _named(self) -> Iterable[tuple[int, str]]:
         yield self.tracer, "tracer"
+        yield self.module_tracer, "tracer in module 1"
         yield self.graph, "prepare_ftrace_return"
+        yield self.kprobe, "is_current_kprobe_addr"
+        yield self.unhook, "ftrace_return_to_handler"
+        yield self.direct, "direct trampoline"
         yield self.kretprobe, "kretprobe_trampoline"
-        yield FTRACE_OPS, "*function_trace_op"
+        if "call_ops" in self.kernel.features:
+            for home in range(len(HOMES)):
+                yield FTRACE_OPS + OPS_SPACING * home, f"ops of the stub ({HOMES[home]})"
+            yield self.data.decoy_ops, "*function_trace_op"
+        else:
+            yield FTRACE_OPS, "*function_trace_op"
         yield KERNEL_TOC, "kernel TOC"
         for home in range(1, len(HOMES)):
             yield self.toc[home], f"TOC of {HOMES[home]}"
-        for function in (*self.functions_b, *self.functions_c, *self.twins.values()):
+        for function in (*self.functions_b.values(), *self.functions_c, *self.twins.values()):
             yield function.gep, f"{function.name} (GEP)"
             if function.lep != function.gep:
                 yield function.lep, f"{function.name} (LEP)"
             if function.site:
                 yield function.site, f"the call site's bl in {function.name}"
                 yield function.site + 4, f"behind the call site in {function.name}"
+                if function.lr != function.site + 4:
+                    yield function.lr, f"the mtlr of the stub of {function.name}"
         for site in (*self.local_calls.values(), *self.pointer_calls):
             yield site.returns, f"return address into A ({HOMES[site.home]})"
 
@@ -238,12 +248,18 @@ class World:
                 f"{unit.name} has code in {', '.join(other)}", hint="only code in .text is watched and judged"
             )
         size = len(unit.sections[".text"].data)
-        if size > PAGE:
-            raise LpgenError(f"{unit.name}: .text of {size} bytes is larger than the {PAGE} bytes set aside for it")
+        if size > MAX_TEXT:
+            raise LpgenError(f"{unit.name}: .text of {size} bytes is larger than the {MAX_TEXT} bytes set aside for it")
+        mapped = (size + PAGE - 1) // PAGE * PAGE + PAGE
+        self.engine.map(TEXT, mapped, writable=False)
+        self.engine.write(TEXT, words(TRAP) * (mapped // 4))
         externals = {
             "function_trace_op": FUNCTION_TRACE_OP,
             "prepare_ftrace_return": self.graph,
+            "ftrace_return_to_handler": self.unhook,
         }
+        if {"kprobe_test", "two_entries"} & self.kernel.features:
+            externals["is_current_kprobe_addr"] = self.kprobe
         undefined = [s.name for s in unit.symbols.values() if s.section is None]
         unknown = [n for n in undefined if n not in externals and n != ".TOC."]
         if unknown:
@@ -262,45 +278,27 @@ class World:
             self.engine.write(address, data)
         return image
 
-    def _check_entry_points(self) -> None:
-        symbols = self.image.unit.symbols
-        local = [s.name for s in self.kernel.symbols if s.name in symbols and symbols[s.name].binding == "local"]
-        if local:
-            raise LpgenError(
-                f"{self.image.unit.name}: {', '.join(local)} is not global: the kernel's C code could not link to it",
-                hint="add .globl",
-            )
-        missing = [s.name for s in self.kernel.symbols if s.name not in self.image.symbols]
-        if missing:
-            raise LpgenError(
-                f"{self.image.unit.name} does not define {', '.join(missing)}",
-                hint=f"kernel {self.kernel.version} with these options needs "
-                + ", ".join(s.name for s in self.kernel.symbols),
-            )
-
     def _word(self, address: int) -> int:
         word: int = struct.unpack("<I", self.engine.read(address, 4))[0]
         return word
 
     def _patch_points(self) -> None:
         """Check that ftrace would find what it expects, as it refuses to patch anything else."""
-        self._patches: dict[str, tuple[int, bytes, bytes]] = {}
-        call = self.symbol("ftrace_call")
-        self._expect(call, branch(call, self.symbol("ftrace_stub"), link=True), "ftrace_call", "bl ftrace_stub")
-        if "call_with_nop" in self.kernel.features:
-            self._expect(call + 4, _NOP, "ftrace_call+4", "nop")
-        self._patches["tracer"] = (
-            call,
-            self.engine.read(call, 4),
-            words(branch(call, self.tracer, link=True)),
-        )
+        self._patches: dict[str, list[tuple[int, bytes, bytes]]] = {"tracer": [], "graph": []}
+        calls = [s.name for s in self.kernel.symbols if s.name in ("ftrace_call", "ftrace_regs_call")]
+        for name in calls:
+            call = self.symbol(name)
+            self._expect(call, branch(call, self.symbol("ftrace_stub"), link=True), name, "bl ftrace_stub")
+            if "call_with_nop" in self.kernel.features:
+                self._expect(call + 4, NOP, f"{name}+4", "nop")
+            self._patches["tracer"].append(
+                (call, self.engine.read(call, 4), words(branch(call, self.tracer, link=True)))
+            )
         if "graph_hook" in self.kernel.features:
             hook, stub = self.symbol("ftrace_graph_call"), self.symbol("ftrace_graph_stub")
             self._expect(hook, branch(hook, stub), "ftrace_graph_call", "b ftrace_graph_stub")
-            self._patches["graph"] = (
-                hook,
-                self.engine.read(hook, 4),
-                words(branch(hook, self.symbol("ftrace_graph_caller"))),
+            self._patches["graph"].append(
+                (hook, self.engine.read(hook, 4), words(branch(hook, self.symbol("ftrace_graph_caller"))))
             )
 
     def _expect(self, address: int, word: int, where: str, text: str) -> None:
@@ -311,38 +309,65 @@ class World:
                 hint=f"put {text} there",
             )
 
-    def _place_b(self, home: int, form: int) -> Function:
+    def _place_b(self, home: int, form: int, entry: str) -> Function:
         at = self._next[home]
-        distance = self.toc[home] - at
-        high, low = (distance + 0x8000) >> 16, distance & 0xFFFF
-        code = [0x3C4C0000 | high & 0xFFFF, 0x38420000 | low]  # addis r2,r12,..@ha; addi r2,r2,..@l
-        for text in self.kernel.call_sites[form][:-1]:
-            code.append({"mflr r0": _MFLR_R0, "std r0,16(r1)": _STD_R0_16_R1}[text])
+        code = toc_setup(self.toc[home] - at)
+        out_of_line = "out_of_line" in self.kernel.features and entry != MCOUNT
+        # What is not patched yet has the compiler's call, whatever ftrace makes of it later.
+        texts = ("mflr r0", "bl") if entry == MCOUNT else self.kernel.call_sites[form]
+        for text in texts[:-1]:
+            code.append({"mflr r0": MFLR_R0, "std r0,16(r1)": STD_R0_16_R1}[text])
         site = at + 4 * len(code)
-        target = self.symbol("ftrace_caller") if home == 0 else self._stub(home)
-        code.append(branch(site, target, link=True))
-        function = Function(f"B{len(self._gates)}", home, at, at + 8, self.toc[home], site, form)
+        symbol = self.entries[entry]
+        target = self.symbol(symbol) if home == 0 else self._stub(home, symbol)
+        lr = site + 4
+        if out_of_line:
+            stub = self._place_ool_stub(home, site, target)
+            code.append(branch(site, stub + 8))
+            lr = stub + 16
+        else:
+            code.append(branch(site, target, link=True))
+        function = Function(
+            f"B{len(self._gates)}", home, at, at + 8, self.toc[home], site=site, form=form, lr=lr, target=symbol
+        )
         self._place(home, words(*code) + self._gate_code(home, site + 4, Gate("body", function)))
         return function
 
-    def _stub(self, home: int) -> int:
-        """Return the module's stub for ftrace_caller: like the kernel's, it uses r11, r12 and CTR and keeps r2."""
-        if home not in self._stubs:
-            target = self.symbol("ftrace_caller")
-            base = MODULES + (home - 1) * MODULE_SPACING + 0x8000
-            code = [0x3D620001, 0x396B0000 | 0x1230]  # addis r11,r2,1; addi r11,r11,0x1230: the stub's own data
-            code += [0x3D800000 | target >> 48 & 0xFFFF, 0x618C0000 | target >> 32 & 0xFFFF]
-            code += [0x798C07C6, 0x658C0000 | target >> 16 & 0xFFFF, 0x618C0000 | target & 0xFFFF]
-            code += [0x7D8903A6, _BCTR]
-            self.engine.write(base, words(*code))
-            self._stubs[home] = base
-        return self._stubs[home]
+    def _place_ool_stub(self, home: int, site: int, target: int) -> int:
+        """Write the out-of-line stub of a call site, in the area for them or in the module; return its address."""
+        first = self._next_ool.get(home)
+        if first is None:
+            # Some stubs stand behind their call sites, some before: both signs of the way back.
+            module = self._module(home) + (0x500 if home == 2 else 0x9000)
+            first = self.symbol("ftrace_ool_stub_text") if home == 0 else module
+        at = first
+        size = self.offsets["FTRACE_OOL_STUB_SIZE"]
+        self._next_ool[home] = at + size
+        if home == 0 and at + size > self.symbol("ftrace_ool_stub_text") + self.kernel.stub_count * size:
+            # The area is full: the kernel's build makes room for more elsewhere.
+            at = self._next[0] + -self._next[0] % 8
+            self._next[0] = at + 32
+        ops = FTRACE_OPS + OPS_SPACING * home if "call_ops" in self.kernel.features else self._pattern.getrandbits(64)
+        self.engine.write(at, ool_stub(at, ops, target, site + 4))
+        return at
 
-    def stub_effects(self, home: int) -> dict[int, int] | None:
-        """Return the GPRs that the way from ``home`` to ftrace_caller changes (CTR = r12 as well), None for none."""
-        if home == 0:
+    @staticmethod
+    def _module(home: int) -> int:
+        return MODULES + (home - 1) * MODULE_SPACING
+
+    def _stub(self, home: int, symbol: str) -> int:
+        """Return the module's stub for ``symbol``."""
+        if (home, symbol) not in self._stubs:
+            base = self._module(home) + 0x8000 + 0x100 * sum(1 for other, _ in self._stubs if other == home)
+            self.engine.write(base, module_stub(self.symbol(symbol)))
+            self._stubs[home, symbol] = base
+        return self._stubs[home, symbol]
+
+    def stub_effects(self, b: Function) -> dict[int, int] | None:
+        """Return the GPRs that the way from ``b`` to the trampolines changes (CTR = r12 as well), None for none."""
+        if b.home == 0:
             return None
-        return {11: self.toc[home] + 0x10000 + 0x1230, 12: self.symbol("ftrace_caller")}
+        return {11: self.toc[b.home] + STUB_DATA, 12: self.symbol(b.target)}
 
     def _place_c(self, home: int, n: int) -> Function:
         at = self._next[home]
@@ -358,7 +383,7 @@ class World:
         if page not in self._twin_pages:
             self._twin_pages.add(page)
             self.engine.map(page, PAGE, writable=False)
-            self.engine.write(page, words(_TRAP) * (PAGE // 4))
+            self.engine.write(page, words(TRAP) * (PAGE // 4))
         function = Function(f"C twin of {b.name}", 1, at, at, self.toc[1])
         self.engine.write(at, self._gate_code(1, at, Gate("c", function)))
         return function
@@ -375,50 +400,71 @@ class World:
     def _place_pointer_call(self, home: int) -> CallSite:
         at = self._next[home]
         site = CallSite(home, at, at + 4, self.toc[home])
-        self._place(home, words(_BCTRL, _LD_R2_24_R1) + self._gate_code(home, at + 8, Gate("back", site)))
+        self._place(home, words(BCTRL, LD_R2_24_R1) + self._gate_code(home, at + 8, Gate("back", site)))
         return site
-
-    def _place_data(self) -> None:
-        self._constant: list[tuple[int, bytes]] = []
-        for address in (PACAS[0], TOC_DATA + 0x8000, FUNCTION_TRACE_OP & ~0xFFFF):
-            self.engine.map(address & ~0xFFFF, PAGE)
-        window = 0x1000
-        pacas = []
-        for address in PACAS:
-            paca = bytearray(self._pattern.randbytes(window))
-            struct.pack_into("<Q", paca, self.offsets["PACATOC"], KERNEL_TOC)
-            pacas.append((address, bytes(paca)))
-        data = bytearray(self._pattern.randbytes(window))
-        page = FUNCTION_TRACE_OP & ~(window - 1)
-        struct.pack_into("<Q", data, FUNCTION_TRACE_OP - page, FTRACE_OPS)
-        near_toc = self._pattern.randbytes(window)
-        for address, content in (*pacas, (page, bytes(data)), (KERNEL_TOC, near_toc)):
-            self.engine.write(address, content)
-            self._constant.append((address, content))
 
     def _place_thread(self, number: int) -> Thread:
         # Not all alike in the address bits above the stack's own: clearing too many of them is to be seen.
-        base = STACKS + number * STACK_SPACING + number % 4 * self.stack_bytes
+        base = self._stack_base(number)
         self.engine.map(base, self.stack_bytes)
-        info = base + self.offsets["TI_livepatch_sp"]
-        # Contract section 5: the magic is the first doubleword behind thread_info, livepatch_sp starts one later.
-        start = base + self.kernel.thread_info_size + 8
-        thread = Thread(number, THREADS[number], base, base + self.stack_bytes, info, start)
+        offset = self.offsets.get("TI_livepatch_sp", 16)
         stack = bytearray(self._pattern.randbytes(self.stack_bytes))
-        struct.pack_into("<Q", stack, start - 8 - base, STACK_END_MAGIC)
-        struct.pack_into("<Q", stack, self.offsets["TI_livepatch_sp"], start)
+        if "thread_info_in_task" in self.kernel.features:
+            # Contract section 5: the magic is at task->stack, livepatch_sp starts one doubleword later.
+            task = number if number in TASK_THREADS else 0
+            livepatch = self._stack_base(task)
+            info = TASKS + TASK_SPACING * task + THREAD_INFO
+            start = livepatch + 8
+        else:
+            # Contract section 5: the magic is the first doubleword behind thread_info, livepatch_sp starts one later.
+            task, livepatch, info = number, base, base
+            start = base + self.kernel.thread_info_size + 8
+            struct.pack_into("<Q", stack, offset, start)
+        if livepatch == base:
+            struct.pack_into("<Q", stack, start - 8 - base, STACK_END_MAGIC)
+        thread = Thread(
+            number, THREADS[number], base, base + self.stack_bytes, info + offset, start, task, livepatch, info
+        )
         frame = self.stack_bytes - MAIN_FRAME
         struct.pack_into("<QQQ", stack, frame, 0, self._pattern.getrandbits(64), MAIN_RETURN)
         self._stack_images.append(bytes(stack))
         self.engine.write(base, bytes(stack))
+        if "thread_info_in_task" in self.kernel.features:
+            self.data.add_livepatch_sp(thread.sp_address, thread.sp_start)
         return thread
+
+    def _stack_base(self, number: int) -> int:
+        return STACKS + number * STACK_SPACING + number % 4 * self.stack_bytes
+
+    def _reset_sp(self, thread: Thread) -> None:
+        if "thread_info_in_task" in self.kernel.features:
+            self.engine.write_u64(thread.sp_address, thread.sp_start)
+
+    def interrupting(self, thread: Thread, interrupted: Thread) -> Thread:
+        """Return ``thread``, an interrupt's stack, as it is while ``interrupted`` is: where its livepatch stack is."""
+        if "thread_info_in_task" not in self.kernel.features or thread.number in TASK_THREADS:
+            return thread
+        own = interrupted
+        return replace(
+            thread,
+            sp_address=own.sp_address,
+            sp_start=own.sp_start,
+            task=own.task,
+            livepatch=own.livepatch,
+            info=own.info,
+        )
 
     # Between calls
 
     def reset(self, thread: Thread) -> int:
         """Give ``thread`` its stack as new; return r1 of the frame of its outermost function."""
         self.engine.write(thread.base, self._stack_images[thread.number])
+        self._reset_sp(thread)
         return thread.top - MAIN_FRAME
+
+    def owners(self, used: Collection[int]) -> frozenset[int]:
+        """Return ``used``, numbers of threads, and those whose livepatch stacks they use."""
+        return frozenset(used) | {self.threads[number].task for number in used}
 
     def changed_stack(self, used: Collection[int]) -> int | None:
         """Return the number of a stack that changed though no call used it, None if there is none.
@@ -430,32 +476,28 @@ class World:
         for thread in self.threads:
             if thread.number in used:
                 self.reset(thread)
-            elif self.stack_image(thread) != self._stack_images[thread.number]:
+            elif self.stack_image(thread) != self._stack_images[thread.number] or not self._sp_is_new(thread, used):
                 self.reset(thread)
                 changed = thread.number if changed is None else changed
         return changed
 
-    def patch(self, *, tracer: bool, graph: bool) -> None:
-        """Patch ftrace_call and ftrace_graph_call as ftrace does when a tracer, the graph tracer, comes or goes."""
-        wanted = (tracer, graph)
-        if wanted == self.patched:
-            return
-        for name, on, was in zip(("tracer", "graph"), wanted, self.patched, strict=True):
-            if on != was:
-                address, original, patched = self._patches[name]
-                self.engine.write_code(address, patched if on else original)
-        self.patched = wanted
+    def _sp_is_new(self, thread: Thread, used: Collection[int]) -> bool:
+        if "thread_info_in_task" not in self.kernel.features or thread.task in used:
+            return True
+        return self.engine.read_u64(thread.sp_address) == thread.sp_start
 
-    def changed_constants(self) -> list[tuple[int, int, int]]:
-        """Return what the guest changed in paca and kernel data: (address, doubleword before, after); mend it."""
-        changed: list[tuple[int, int, int]] = []
-        for address, content in self._constant:
-            now = self.engine.read(address, len(content))
-            if now != content:
-                pairs = zip(struct.iter_unpack("<Q", content), struct.iter_unpack("<Q", now), strict=True)
-                changed += [(address + 8 * n, old, new) for n, ((old,), (new,)) in enumerate(pairs) if old != new]
-                self.engine.write(address, content)
-        return changed
+    def patch(self, wanted: Patched) -> None:
+        """Patch and set what ftrace does when a tracer, the graph tracer, a direct trampoline comes or goes."""
+        was, self.patched = self.patched, wanted
+        if wanted == was:
+            return
+        for name, on, before in (("tracer", wanted.tracer, was.tracer), ("graph", wanted.graph, was.graph)):
+            for address, original, patched in self._patches[name] if on != before else ():
+                self.engine.write_code(address, patched if on else original)
+        if "tracing_switch" in self.kernel.features and wanted.disabled != was.disabled:
+            self.data.set_tracing(disabled=wanted.disabled)
+        if {"call_ops", "direct_calls"} & self.kernel.features:
+            self.data.set_ops(wanted)
 
     def stack_image(self, thread: Thread) -> bytes:
         """Return all of a thread's stack memory."""

@@ -1,4 +1,4 @@
-"""What the templates' ``{% when FEATURE %}`` asks: is the part there, is there an #ifdef of its option around it?"""
+"""What the templates' ``{% when FEATURE %}`` asks: is the part there, does an #ifdef of its option stand around it?"""
 
 from __future__ import annotations
 

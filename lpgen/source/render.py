@@ -65,7 +65,7 @@ class _When(Extension):
     nothing, or the #ifdef of the feature's option where the options are kept in the text.
     """
 
-    tags: set[str] = {"when"}  # noqa: RUF012 (jinja2 declares it so)
+    tags = {"when"}  # noqa: RUF012 - jinja2 declares it for the instance
 
     def parse(self, parser: Parser) -> list[nodes.Node]:
         line = next(parser.stream).lineno

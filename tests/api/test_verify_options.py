@@ -15,10 +15,13 @@ from pathlib import Path
 import pytest
 
 from lpgen.cli import run
-from lpgen.contract.statements import STATEMENTS
+from lpgen.contract.suite import applicable
+from lpgen.kernel.generations import kernel as kernel_facts
 from lpgen.source.emit import emit_source
 from tests.commands.tools import LPGEN, environment
 from tests.contract.must_fail import ALL, KERNEL
+
+G1_STATEMENTS = applicable(kernel_facts("4.7"))
 
 WRONG = {wrong.name: wrong for wrong in ALL}
 
@@ -29,7 +32,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("COLUMNS", raising=False)
     Path("good.S").write_text(emit_source(KERNEL).text)
-    Path("wrong.S").write_text(WRONG["handler_pushes_a_frame"].text(KERNEL))
+    Path("wrong.S").write_text(WRONG["handler_pushes_a_frame"].text())
     return tmp_path
 
 
@@ -81,7 +84,7 @@ def test_not_shrunk(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_an_interrupted_failure_names_the_instruction(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    Path("late.S").write_text(WRONG["handler_lowers_for_a_moment"].text(KERNEL))
+    Path("late.S").write_text(WRONG["handler_lowers_for_a_moment"].text())
     code, out, _ = _lpgen(capsys, "late.S", "--callers", "1", "--interrupts")
     assert code == 1
     assert re.search(r"\n  interrupted  before livepatch_handler\+0x[0-9a-f]+: \S.*\n", out)
@@ -101,7 +104,7 @@ def test_every_boundary(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = re.search(r"([\d,]+) interrupted: several ways of calling at every boundary, in every mode", said)
     assert found is not None
     assert int(found[1].replace(",", "")) > 3000
-    assert f"holds: all {len(STATEMENTS)} statements" in out
+    assert f"holds: all {len(G1_STATEMENTS)} statements" in out
 
 
 def test_the_default_says_that_interrupts_are_a_sample(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -126,7 +129,7 @@ def test_kinds(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert code == 0
     tables = [part for part in out.split("\n\n") if "\nvariadic " in part]
     heads = [id_ for table in tables for id_ in table.splitlines()[0].split()]
-    assert heads == list(STATEMENTS)
+    assert heads == list(G1_STATEMENTS)
     assert all(len(line) <= 80 for table in tables for line in table.splitlines())
     code, out, _ = _lpgen(capsys, "--json")
     document = json.loads(out)

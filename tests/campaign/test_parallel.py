@@ -26,7 +26,7 @@ from tests.contract.must_fail import ALL, KERNEL, Wrong
 GOOD = Wrong("good", (), "", "", ())
 NAMES = ("handler_pushes_a_frame", "handler_lowers_for_a_moment", "handler_shares_thread_info")
 SUBJECTS = [GOOD, *(w for w in ALL if w.name in NAMES)]
-UNIT = GOOD.unit(KERNEL)
+UNIT = GOOD.unit()
 
 
 def _items() -> list[Item | int]:
@@ -37,7 +37,7 @@ def _items() -> list[Item | int]:
 
 @pytest.mark.parametrize("wrong", SUBJECTS, ids=lambda wrong: wrong.name)
 def test_the_verdict_does_not_depend_on_the_number_of_processes(wrong: Wrong) -> None:
-    unit = wrong.unit(KERNEL)
+    unit = wrong.unit()
     items = _items()
     alone = Suite(KERNEL, unit, seed=9).run(items)
     assert bool(alone.broken) is bool(wrong.breaks)

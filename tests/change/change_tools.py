@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from lpgen.kernel.generations import Kernel
+from lpgen.kernel.generations import Kernel, spans, versions_of
 from lpgen.source.change import change_files
 
 STUBS = Path(__file__).parent / "stubs"
 BANNER = "lpgen 0.1.0: lpgen emit --kernel 4.7 --all"
+# Every kernel at which lpgen's facts change, with its generation.
+GENERATIONS = {version: generation for generation, *_ in spans() for version in versions_of(generation)}
 GCC = "powerpc64le-linux-gnu-gcc"
 QEMU = "qemu-ppc64le"
 

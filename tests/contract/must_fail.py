@@ -26,10 +26,16 @@ class Wrong:
     kind: str | None = None
     of: str | None = None
     interrupts: str | None = None
+    version: str = "4.7"
+    config: tuple[str, ...] = ()
 
-    def text(self, kernel: Kernel) -> str:
+    @property
+    def kernel(self) -> Kernel:
+        return kernel(self.version, config={name: on == "y" for name, _, on in (c.partition("=") for c in self.config)})
+
+    def text(self) -> str:
         """The emitted text with the edits made; blanks in ``find`` match any run of blanks and comments' tails."""
-        text = emit_source(kernel).text
+        text = emit_source(self.kernel).text
         for find, replace in self.edits:
             pattern = r"[ \t]*\n[ \t]*".join(
                 r"[ \t]+".join(re.escape(word) for word in line.split()) + r"(?:[ \t]*/\*[^\n]*\*/)?"
@@ -39,17 +45,29 @@ class Wrong:
             assert count == 1, f"{self.name}: {find!r} occurs {count} times in the emitted text; mend the file"
         return text
 
-    def unit(self, kernel: Kernel) -> Unit:
+    def unit(self) -> Unit:
+        made = self.kernel
         return assemble(
-            self.text(kernel), name=f"{self.name}.S", headers=headers(kernel), defines=defines(kernel), isolated=False
+            self.text(), name=f"{self.name}.S", headers=headers(made), defines=defines(made), isolated=False
         )
 
 
 def load(path: Path) -> Wrong:
     data = tomllib.loads(path.read_text(encoding="utf-8"))
     edits = tuple((edit["find"], edit["replace"]) for edit in data.pop("edit"))
-    return Wrong(path.stem, tuple(data.pop("breaks")), data.pop("why"), data.pop("says"), edits, **data)
+    version, config = data.pop("kernel", "4.7"), tuple(data.pop("config", ()))
+    return Wrong(
+        path.stem,
+        tuple(data.pop("breaks")),
+        data.pop("why"),
+        data.pop("says"),
+        edits,
+        version=version,
+        config=config,
+        **data,
+    )
 
 
 ALL = [load(path) for path in sorted(DIRECTORY.glob("*.toml"))]
 KERNEL = kernel("4.7")
+G1 = [wrong for wrong in ALL if wrong.version == "4.7"]

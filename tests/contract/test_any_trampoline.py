@@ -14,7 +14,7 @@ from lpgen.machine.cases import special_cases
 from tests.contract.must_fail import KERNEL
 from tests.contract.test_must_fail import UNEDITED
 
-GOOD = UNEDITED.unit(KERNEL)
+GOOD = UNEDITED.unit()
 
 
 def damaged(rng: Random) -> Unit:

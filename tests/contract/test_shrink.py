@@ -20,7 +20,7 @@ WRONG = {wrong.name: wrong for wrong in ALL}
 
 
 def _failing(name: str, callers: range | None = None) -> tuple[Suite, Verdict]:
-    suite = Suite(KERNEL, WRONG[name].unit(KERNEL))
+    suite = Suite(KERNEL, WRONG[name].unit())
     return suite, suite.run(callers or range(default_callers(KERNEL)), full=False)
 
 
@@ -54,7 +54,7 @@ def test_smallest_plan(name: str) -> None:
         assert failure.case.runs <= BUDGET
         assert weight(failure.case.plan) < weight(failure.case.original)
         again = Suite(KERNEL, suite.unit).run(
-            [Case(-1, "plan", parse_plan(plan_text(failure.case.plan)).settled(len(KERNEL.call_sites)))],
+            [Case(-1, "plan", parse_plan(plan_text(failure.case.plan)).settled(KERNEL))],
             watch_all=True,
             full=False,
         )
@@ -77,7 +77,7 @@ def test_a_chain_of_forty_four_stays_that_long_and_is_plain() -> None:
 
 
 def test_first_boundary_of_an_interrupt() -> None:
-    suite = Suite(KERNEL, WRONG["caller_reloads_r13"].unit(KERNEL))
+    suite = Suite(KERNEL, WRONG["caller_reloads_r13"].unit())
     switches = [item for item in suite.interrupt_items() if item.mode == "switch"]
     verdict = suite.run(switches[:200], full=False)
     found = next(f for f in verdict.failures if f.case.plan.interrupt is not None)
@@ -132,7 +132,7 @@ def test_a_plan_that_cannot_be_smaller_stays() -> None:
 def test_replay_command(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The last line of a failure, typed into a shell, breaks the same statement; so does where it was first seen."""
     source = tmp_path / "wrong.S"
-    source.write_text(WRONG[name].text(KERNEL))
+    source.write_text(WRONG[name].text())
     suite, verdict = _failing(name)
     shrink_failures(suite, verdict)
     result = Result.of(verdict, suite.unit, shlex.join(["lpgen", "verify", str(source)]))

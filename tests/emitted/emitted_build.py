@@ -9,7 +9,8 @@ import io
 import itertools
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,14 @@ import pytest
 from elftools.elf.elffile import ELFFile
 from elftools.elf.enums import ENUM_RELOC_TYPE_PPC64
 
-from lpgen.assembly import Unit
+from lpgen.assembly import Unit, assemble
 from lpgen.assembly.kernel_text import assemble_source
 from lpgen.commands.offsets import offsets_text
-from lpgen.kernel.generations import Kernel, kernel
+from lpgen.errors import LpgenError
+from lpgen.kernel.generations import Config, Kernel, kernel, setting_text, spans, versions_of
+from lpgen.kernel.generations import every_config as configs_of
 from lpgen.kernel.offsets import Offsets, read_offsets
-from lpgen.source.emit import FILE_NAME, STYLES, emit_source
+from lpgen.source.emit import STYLES, emit_source
 from lpgen.source.render import Rendered
 
 INCLUDE = Path(__file__).parent / "include"
@@ -36,23 +39,40 @@ needs_gnu = pytest.mark.skipif(
     reason="apt-get install gcc-powerpc64le-linux-gnu binutils-powerpc64le-linux-gnu",
 )
 
-OPTIONS = ("CONFIG_LIVEPATCH", "CONFIG_FUNCTION_GRAPH_TRACER")
-CONFIGS = [dict(zip(OPTIONS, values, strict=True)) for values in itertools.product((True, False), repeat=len(OPTIONS))]
-# What a 4.7 kernel that has ftrace_caller defines besides: the stub headers ask for it, as the kernel's do.
+# Every kernel at which lpgen's facts change, with its generation.
+GENERATIONS = {version: generation for generation, *_ in spans() for version in versions_of(generation)}
+VERSIONS = tuple(GENERATIONS)
+NEWEST = VERSIONS[-1]
+STUB_COUNT = "CONFIG_PPC_FTRACE_OUT_OF_LINE_NUM_RESERVE"
+# Room for few stubs: the default has 768 KiB of zeros in .text.
+FEW_STUBS = 16
+
+# What a kernel that has ftrace_caller defines besides: the stub headers ask for it, as the kernel's do.
 KERNEL_MACROS = ("__ASSEMBLY__", "__KERNEL__", "CONFIG_PPC64", "CONFIG_BUG", "CONFIG_FUNCTION_TRACER")
+# With it the stub _GLOBAL says nothing of a section, as in late kernels.
+PLAIN_GLOBAL = "STUB_GLOBAL_STAYS_IN_ITS_SECTION"
 CFLAGS = ("-mcpu=power8", "-mabi=elfv2", "-mprofile-kernel", "-Wall", "-Werror", "-Wa,--fatal-warnings")
 
 _TYPES = {number: name for name, number in ENUM_RELOC_TYPE_PPC64.items() if isinstance(number, int)}
 _SHF_ALLOC = 2
+# Where the stub EXPORT_SYMBOL writes; not loaded.
+EXPORTS = "stub_exports"
 
-
-def config_id(config: Mapping[str, bool]) -> str:
-    return " ".join(f"{name.removeprefix('CONFIG_')}={'y' if on else 'n'}" for name, on in config.items())
-
-
-every_config = pytest.mark.parametrize("config", CONFIGS, ids=config_id)
+every_kernel = pytest.mark.parametrize("version", VERSIONS)
 every_style = pytest.mark.parametrize("style", STYLES)
 every_real_header = pytest.mark.parametrize("header", REAL_HEADERS, ids=lambda path: path.stem)
+
+
+def real_version(header: Path) -> str:
+    """The kernel whose build made this asm-offsets.h."""
+    return header.stem.removeprefix("asm-offsets-")
+
+
+def configs(version: str) -> list[dict[str, bool | int]]:
+    """Every configuration of a kernel, the default one first, with room for few stubs."""
+    few = dict.fromkeys(kernel(version).numbers, FEW_STUBS)
+    assert few.keys() <= {STUB_COUNT}
+    return [config | few for config in configs_of(version)]
 
 
 @dataclass(frozen=True)
@@ -68,17 +88,52 @@ class Emitted:
     def text(self) -> str:
         return self.rendered.text
 
+    @property
+    def file_name(self) -> str:
+        return self.kernel.file_name
+
+    @property
+    def label(self) -> str:
+        """Which of all: kernel, style and configuration, as the command line takes them."""
+        facts = {**self.kernel.options, **self.kernel.numbers}
+        settings = " ".join(setting_text(name, value) for name, value in facts.items())
+        return f"{self.kernel.generation} --kernel {self.kernel.version} --style {self.style} {settings}"
+
     def unit(self) -> Unit:
-        """What lpgen's assembler makes of it."""
-        return assemble_source(self.kernel, self.rendered, name=FILE_NAME, isolated=False)
+        """What lpgen's assembler makes of it; the standalone style gets neither headers nor macros."""
+        if self.style == "standalone":
+            return assemble(self.text, name=self.file_name, origins=self.rendered.origins, isolated=False)
+        return assemble_source(self.kernel, self.rendered, name=self.file_name, isolated=False)
 
 
-def emitted(config: Mapping[str, bool], style: str, *, real_header: Path | None = None) -> Emitted:
+def default(version: str) -> dict[str, bool | int]:
+    return configs(version)[0]
+
+
+def emitted(
+    version: str, config: Config, style: str = "kernel", *, real_header: Path | None = None, ifdef: bool = False
+) -> Emitted:
     """Emit for a configuration, with lpgen's offsets or those of a real kernel build (and then that very header)."""
     offsets: Offsets | None = None if real_header is None else read_offsets(real_header)
-    wanted = kernel("4.7", config=config, offsets=offsets)
+    wanted = kernel(version, config=config, offsets=offsets)
     header = offsets_text(wanted, "header") if real_header is None else real_header.read_text()
-    return Emitted(wanted, style, emit_source(wanted, style=style), header)
+    return Emitted(wanted, style, emit_source(wanted, style=style, ifdef=ifdef), header)
+
+
+def every_text(version: str, *styles: str, real_header: Path | None = None) -> Iterator[Emitted]:
+    """Emit for every configuration of a kernel, in the styles named (none: all)."""
+    for config in configs(version):
+        for style in styles or STYLES:
+            yield emitted(version, config, style, real_header=real_header)
+
+
+@contextmanager
+def named(what: Emitted) -> Iterator[None]:
+    """Put kernel, style and configuration in front of what a failure says."""
+    try:
+        yield
+    except (AssertionError, LpgenError) as error:
+        raise AssertionError(f"{what.label}: {error}") from error
 
 
 def run(*command: str | Path, cwd: Path) -> None:
@@ -89,18 +144,22 @@ def run(*command: str | Path, cwd: Path) -> None:
     assert (done.returncode, said) == (0, ""), f"{name} {' '.join(arguments)}: exit code {done.returncode}\n{said}"
 
 
-def compile_gnu(what: Emitted, directory: Path, *, text: str | None = None, out: str = "gnu.o") -> Path:
+def compile_gnu(
+    what: Emitted, directory: Path, *, text: str | None = None, out: str = "gnu.o", macros: Sequence[str] = ()
+) -> Path:
     """Compile with gcc -c as a kernel build does; __FILE__ is the bare name, as it is for lpgen."""
-    (directory / FILE_NAME).write_text(what.text if text is None else text)
+    (directory / what.file_name).write_text(what.text if text is None else text)
     flags: list[str | Path] = list(CFLAGS)
     if what.style == "kernel":
         (directory / "generated").mkdir(exist_ok=True)
         (directory / "generated" / "asm-offsets.h").write_text(what.offsets_header)
-        macros = [*KERNEL_MACROS, *(name for name, on in what.kernel.options.items() if on)]
-        flags += ["-nostdinc", "-I", INCLUDE, "-I", directory, *(f"-D{name}" for name in macros)]
+        options = [name for name, on in what.kernel.options.items() if on]
+        numbers = [f"{name}={number}" for name, number in what.kernel.numbers.items()]
+        flags += ["-nostdinc", "-I", INCLUDE, "-I", directory]
+        flags += [f"-D{name}" for name in (*KERNEL_MACROS, *options, *numbers, *macros)]
     else:
         flags.append("-D__ASSEMBLY__")
-    run("gcc", "-c", *flags, "-o", out, FILE_NAME, cwd=directory)
+    run("gcc", "-c", *flags, "-o", out, what.file_name, cwd=directory)
     return directory / out
 
 
@@ -120,13 +179,18 @@ class Reloc:
 
 @dataclass(frozen=True)
 class Binary:
-    """An object or an executable: what is loaded, its relocations in order, its named symbols."""
+    """An object or an executable: what is loaded, its relocations in order, its named symbols.
+
+    ``kinds`` are type, flags and alignment of each section; ``exports`` the names that the stub EXPORT_SYMBOL recorded.
+    """
 
     sections: Mapping[str, bytes]
+    kinds: Mapping[str, tuple[str, str, int]]
     addresses: Mapping[str, int]
     relocations: Sequence[Reloc]
-    # name -> (section, None when undefined; value; binding; type; st_other)
-    symbols: Mapping[str, tuple[str | None, int, str, str, int]]
+    # name -> (section, None when undefined; value; binding; type; st_other; size)
+    symbols: Mapping[str, tuple[str | None, int, str, str, int, int]]
+    exports: Sequence[str]
 
 
 def read(data: bytes) -> Binary:
@@ -135,8 +199,9 @@ def read(data: bytes) -> Binary:
     assert (elf.elfclass, elf.little_endian, elf["e_machine"]) == (64, True, "EM_PPC64")
     assert elf["e_flags"] in (0, 2), "neither ELFv2 nor, as of a kernel's assembly, unspecified"
     table = elf.get_section_by_name(".symtab")
-    sections, addresses, symbols = {}, {}, {}
+    sections, kinds, addresses, symbols = {}, {}, {}, {}
     relocations: list[Reloc] = []
+    exports: list[str] = []
 
     def home(symbol: Any) -> str | None:
         index = symbol["st_shndx"]
@@ -147,12 +212,17 @@ def read(data: bytes) -> Binary:
         if symbol.name and kind not in ("section", "file"):
             other = symbol["st_other"]["local"] << 5 | (symbol["st_other"]["visibility"] != "STV_DEFAULT")
             bind = symbol["st_info"]["bind"].removeprefix("STB_").lower()
-            symbols[symbol.name] = (home(symbol), symbol["st_value"], bind, kind, other)
+            symbols[symbol.name] = (home(symbol), symbol["st_value"], bind, kind, other, symbol["st_size"])
     for section in elf.iter_sections():
         if section["sh_flags"] & _SHF_ALLOC and section["sh_size"]:
             nobits = section["sh_type"] == "SHT_NOBITS"
             sections[section.name] = bytes(section["sh_size"]) if nobits else section.data()
+            flags = "".join(letter for bit, letter in enumerate("wax") if section["sh_flags"] >> bit & 1)
+            kind = section["sh_type"].removeprefix("SHT_").lower()
+            kinds[section.name] = (kind, flags, section["sh_addralign"])
             addresses[section.name] = section["sh_addr"]
+        if section.name == EXPORTS:
+            exports += section.data().decode().rstrip("\0").split("\0")
         if section["sh_type"] == "SHT_RELA":
             owner = elf.get_section(section["sh_info"]).name
             for entry in section.iter_relocations():
@@ -162,7 +232,7 @@ def read(data: bytes) -> Binary:
                 target, base = (str(where), symbol["st_value"]) if local else (symbol.name, 0)
                 kind = _TYPES[entry["r_info_type"]]
                 relocations.append(Reloc(owner, entry["r_offset"], kind, target, base + entry["r_addend"]))
-    return Binary(sections, addresses, sorted(relocations), symbols)
+    return Binary(sections, kinds, addresses, sorted(relocations), symbols, exports)
 
 
 def relocations_of(unit: Unit) -> list[Reloc]:
@@ -210,6 +280,7 @@ def first_relocation_difference(unit: Unit, ours: Iterable[Reloc], theirs: Itera
 def assert_same_object(unit: Unit, ours: Binary, theirs: Binary) -> None:
     """Compare two objects: the code first, so that what is said first is the first instruction."""
     assert sorted(ours.sections) == sorted(theirs.sections)
+    assert ours.kinds == theirs.kinds, "section -> type, flags, alignment"
     for name in sorted(theirs.sections, key=lambda name: (name != ".text", name)):
         difference = first_difference(unit, name, ours.sections[name], theirs.sections[name])
         assert difference is None, difference
@@ -222,10 +293,8 @@ SCRIPT = """\
 OUTPUT_FORMAT(elf64-powerpcle)
 SECTIONS
 {{
-	.text {text:#x} : {{ *(.text) }}
-	.rodata {rodata:#x} : {{ *(.rodata) }}
-	__bug_table {bug_table:#x} : {{ *(__bug_table) }}
-	/DISCARD/ : {{ *(.comment) *(.gnu.attributes) *(.note*) }}
+{sections}
+	/DISCARD/ : {{ *(.comment) *(.gnu.attributes) *(.note*) *(stub_exports) }}
 }}
 {externals}
 ".TOC." = {toc:#x};
@@ -237,9 +306,7 @@ def link_gnu(
 ) -> Binary:
     """Link one object with GNU ld at the given addresses; ld may not rewrite code that reaches the TOC."""
     script = SCRIPT.format(
-        text=addresses[".text"],
-        rodata=addresses[".rodata"],
-        bug_table=addresses["__bug_table"],
+        sections="\n".join(f"\t{name} {address:#x} : {{ *({name}) }}" for name, address in addresses.items()),
         externals="\n".join(f"{name} = {value:#x};" for name, value in externals.items()),
         toc=toc,
     )

@@ -1,13 +1,16 @@
-"""GNU as and lpgen make the same of the emitted text: instruction by instruction, as object and linked."""
+"""GNU as and lpgen make the same of the emitted text: instruction by instruction, as object and linked.
+
+For every kernel, every configuration, both styles; one test a kernel, so that GNU's tools run once for each text.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import struct
-from collections.abc import Mapping
 from pathlib import Path
 
 import emitted_build as build
+import emitted_contract as contract
 import pytest
 
 from lpgen.assembly import Unit, link, write_object
@@ -15,13 +18,22 @@ from lpgen.assembly.linker import flat
 from lpgen.errors import LpgenError
 from lpgen.source.emit import STYLES
 
-Config = Mapping[str, bool]
-
-TEXT, RODATA, BUG_TABLE = 0xC000000000010000, 0xC000000000030000, 0xC000000000031000
+TEXT, RODATA, BUG_TABLE = 0xC000000000010000, 0xC000000000200000, 0xC000000000201000
 TOC = 0xC000000001008000
 # Further from the TOC pointer than 16 bits reach, its low half above 0x8000: @ha has to carry.
-EXTERNALS = {"function_trace_op": TOC + 0x1A8F8, "prepare_ftrace_return": 0xC000000000045674}
-ADDRESSES = {".text": TEXT, ".rodata": RODATA, "__bug_table": BUG_TABLE}
+EXTERNALS = {
+    "function_trace_op": TOC + 0x1A8F8,
+    "prepare_ftrace_return": 0xC000000000345674,
+    "is_current_kprobe_addr": 0xC000000000356784,
+    "ftrace_return_to_handler": 0xC000000000367894,
+}
+ADDRESSES = {
+    ".text": TEXT,
+    ".rodata": RODATA,
+    "__bug_table": BUG_TABLE,
+    ".tramp.ftrace.text": 0xC000000000202000,
+    ".tramp.ftrace.init": 0xC000000000203000,
+}
 
 
 def linked_by_lpgen(unit: Unit) -> dict[str, bytes]:
@@ -34,6 +46,10 @@ def linked_by_lpgen(unit: Unit) -> dict[str, bytes]:
     return {at[address]: data for address, data in image.segments}
 
 
+def link_gnu(directory: Path, object_file: Path) -> build.Binary:
+    return build.link_gnu(directory, object_file, addresses=ADDRESSES, externals=EXTERNALS, toc=TOC)
+
+
 def assert_same_linked(unit: Unit, theirs: build.Binary) -> None:
     ours = linked_by_lpgen(unit)
     assert sorted(ours) == sorted(theirs.sections)
@@ -43,40 +59,8 @@ def assert_same_linked(unit: Unit, theirs: build.Binary) -> None:
         assert difference is None, difference
 
 
-@build.needs_gnu
-@build.every_style
-@build.every_config
-def test_the_object_is_what_gnu_as_makes(config: Config, style: str, tmp_path: Path) -> None:
-    what = build.emitted(config, style)
-    unit = what.unit()
-    theirs = build.read(build.compile_gnu(what, tmp_path).read_bytes())
-    build.assert_same_object(unit, build.read(write_object(unit)), theirs)
-    # The unit itself says the same as the object written from it.
-    difference = build.first_relocation_difference(unit, build.relocations_of(unit), theirs.relocations)
-    assert difference is None, difference
-
-
-@build.needs_gnu
-@build.every_style
-@build.every_config
-def test_linked_at_the_same_addresses_it_is_what_gnu_ld_makes(config: Config, style: str, tmp_path: Path) -> None:
-    what = build.emitted(config, style)
-    unit = what.unit()
-    (tmp_path / "lpgen.o").write_bytes(write_object(unit))
-    for name in (build.compile_gnu(what, tmp_path), tmp_path / "lpgen.o"):
-        assert_same_linked(unit, build.link_gnu(tmp_path, name, addresses=ADDRESSES, externals=EXTERNALS, toc=TOC))
-
-
-@build.needs_gnu
-@build.every_style
-@build.every_config
-def test_hex_and_bin_are_the_linked_code_but_for_what_is_named(config: Config, style: str, tmp_path: Path) -> None:
+def assert_same_flat(unit: Unit, linked: build.Binary) -> None:
     """`lpgen assemble --format bin` resolves what holds at any address, and names the rest, which stays zero."""
-    what = build.emitted(config, style)
-    unit = what.unit()
-    linked = build.link_gnu(
-        tmp_path, build.compile_gnu(what, tmp_path), addresses=ADDRESSES, externals=EXTERNALS, toc=TOC
-    )
     data, left = flat(unit)
     assert {entry.symbol for entry in left} == {s.name for s in unit.symbols.values() if s.section is None}
     theirs = bytearray(linked.sections[".text"])
@@ -90,82 +74,111 @@ def test_hex_and_bin_are_the_linked_code_but_for_what_is_named(config: Config, s
     assert difference is None, difference
 
 
-@build.needs_gnu
-@build.every_config
-def test_both_styles_are_the_same_code(config: Config, tmp_path: Path) -> None:
-    objects, units = {}, {}
-    for style in STYLES:
-        what = build.emitted(config, style)
-        (tmp_path / style).mkdir()
-        units[style] = what.unit()
-        objects[style] = build.read(build.compile_gnu(what, tmp_path / style).read_bytes())
-    kernel, standalone = objects["kernel"], objects["standalone"]
-    difference = build.first_difference(
-        units["kernel"], ".text", kernel.sections[".text"], standalone.sections[".text"]
-    )
-    assert difference is None, difference
+def assert_bug_table(what: build.Emitted, linked: build.Binary) -> None:
+    """Address of the trap, the file's name, line (the kernel style knows it), flags; nothing without livepatch."""
+    if not contract.has_livepatch(what.kernel.generation, what.kernel.options):
+        assert "__bug_table" not in linked.sections
+        return
+    table, rodata = linked.sections["__bug_table"], linked.sections[".rodata"]
+    assert len(table) == what.kernel.offsets["BUG_ENTRY_SIZE"] in (12, 24)
+    if len(table) == 24:
+        trap, name, line, flags = struct.unpack("<QQHH4x", table)
+    else:
+        # Distances, each from where it stands.
+        trap, name, line, flags = struct.unpack("<iiHH", table)
+        trap, name = BUG_TABLE + trap, BUG_TABLE + 4 + name
+    code = linked.sections[".text"]
+    words = struct.unpack(f"<{len(code) // 4}I", code)
+    assert [TEXT + 4 * n for n, word in enumerate(words) if (word >> 26, word >> 1 & 0x3FF) == (31, 68)] == [trap]  # td
+    assert rodata[name - RODATA :].split(b"\0")[0] == what.file_name.encode()
+    emit_lines = [n for n, text in enumerate(what.text.splitlines(), 1) if text.strip().startswith("EMIT_BUG_ENTRY 1b")]
+    assert (line, flags) == ((emit_lines[0] if what.style == "kernel" else 0), 0)
+
+
+def assert_same_code(kernel: build.Binary, standalone: build.Binary, unit: Unit) -> None:
+    """Both styles. What the kernel style has as macros the standalone style has as absolute symbols of its own."""
+    difference = build.first_difference(unit, ".text", kernel.sections[".text"], standalone.sections[".text"])
+    assert difference is None, f"(the GNU objects of both styles, not lpgen) {difference}"
+    assert kernel.kinds == standalone.kinds
     assert kernel.relocations == standalone.relocations
     assert kernel.sections.get(".rodata") == standalone.sections.get(".rodata")
-    # What the kernel style has as macros the standalone style has as absolute symbols of its own.
     assert {name: symbol for name, symbol in standalone.symbols.items() if symbol[0] != "*ABS*"} == kernel.symbols
     assert {symbol[2] for symbol in standalone.symbols.values() if symbol[0] == "*ABS*"} == {"local"}
 
 
+def assert_needs_no_preprocessor(what: build.Emitted, expected: build.Binary, directory: Path) -> None:
+    (directory / "entry.s").write_text(what.text)
+    build.run("as", "--fatal-warnings", "-o", "plain.o", "entry.s", cwd=directory)
+    assert build.read((directory / "plain.o").read_bytes()) == expected, "as makes another object of it than gcc -c"
+
+
+def assert_rests_on_no_section(what: build.Emitted, expected: build.Binary, directory: Path) -> None:
+    """_GLOBAL as in late kernels, which names no section, makes the same object of the kernel style."""
+    late = build.read(build.compile_gnu(what, directory, macros=[build.PLAIN_GLOBAL]).read_bytes())
+    assert late == expected, "another object with a _GLOBAL that names no section"
+    assert late.exports == contract.exports(what.kernel.version)
+
+
+def compared(what: build.Emitted, directory: Path) -> tuple[Unit, build.Binary]:
+    """Compare all that lpgen makes of one text with what GNU's tools make of it; return both."""
+    unit = what.unit()
+    object_file = build.compile_gnu(what, directory)
+    theirs = build.read(object_file.read_bytes())
+    build.assert_same_object(unit, build.read(write_object(unit)), theirs)
+    # The unit itself says the same as the object written from it.
+    difference = build.first_relocation_difference(unit, build.relocations_of(unit), theirs.relocations)
+    assert difference is None, difference
+    linked = link_gnu(directory, object_file)
+    assert_same_linked(unit, linked)
+    assert_same_flat(unit, linked)
+    assert_bug_table(what, linked)
+    return unit, theirs
+
+
+def compared_in_both_styles(version: str, config: contract.Config, directory: Path, header: Path | None = None) -> None:
+    units, objects = {}, {}
+    for style in STYLES:
+        what = build.emitted(version, config, style, real_header=header)
+        with build.named(what):
+            units[style], objects[style] = compared(what, directory)
+            if style == "kernel":
+                assert_rests_on_no_section(what, objects[style], directory)
+            else:
+                assert_needs_no_preprocessor(what, objects[style], directory)
+                assert_same_code(objects["kernel"], objects["standalone"], units["kernel"])
+
+
 @build.needs_gnu
-@build.every_style
-@build.every_config
-def test_the_bug_table_names_the_trap(config: Config, style: str, tmp_path: Path) -> None:
-    """Address of the trap, the file's name, line (the kernel style knows it), flags; nothing without livepatch."""
-    what = build.emitted(config, style)
-    linked = build.link_gnu(
-        tmp_path, build.compile_gnu(what, tmp_path), addresses=ADDRESSES, externals=EXTERNALS, toc=TOC
-    )
-    if not config["CONFIG_LIVEPATCH"]:
-        assert set(linked.sections) == {".text"}
-        return
-    table = linked.sections["__bug_table"]
-    address, name, line, flags = struct.unpack_from("<QQHH", table)
-    assert len(table) == what.kernel.offsets["BUG_ENTRY_SIZE"] == 24
-    words = struct.unpack(f"<{len(linked.sections['.text']) // 4}I", linked.sections[".text"])
-    traps = [TEXT + 4 * n for n, word in enumerate(words) if (word >> 26, word >> 1 & 0x3FF) == (31, 68)]  # td
-    assert traps == [address]
-    at = name - RODATA
-    assert linked.sections[".rodata"][at:].split(b"\0")[0] == b"entry_64.S"
-    emit_lines = [n for n, text in enumerate(what.text.splitlines(), 1) if text.strip().startswith("EMIT_BUG_ENTRY 1b")]
-    assert (line, flags) == ((emit_lines[0] if style == "kernel" else 0), 0)
+@build.every_kernel
+def test_gnu_as_and_ld_make_the_same(version: str, tmp_path: Path) -> None:
+    for config in build.configs(version):
+        compared_in_both_styles(version, config, tmp_path)
+
+
+@build.needs_gnu
+def test_with_room_for_as_many_stubs_as_a_kernel_has(tmp_path: Path) -> None:
+    config = build.default(build.NEWEST) | {build.STUB_COUNT: 32768}
+    assert len(build.emitted(build.NEWEST, config).unit().sections[".text"].data) > 32768 * 24
+    compared_in_both_styles(build.NEWEST, config, tmp_path)
 
 
 @build.needs_gnu
 @build.every_real_header
-@build.every_style
-@build.every_config
-def test_with_a_real_builds_offsets(config: Config, style: str, header: Path, tmp_path: Path) -> None:
+def test_with_a_real_builds_offsets(header: Path, tmp_path: Path) -> None:
     """The kernel style is compiled with the real header itself, so it can only use what is really in there."""
-    what = build.emitted(config, style, real_header=header)
-    unit = what.unit()
-    object_file = build.compile_gnu(what, tmp_path)
-    build.assert_same_object(unit, build.read(write_object(unit)), build.read(object_file.read_bytes()))
-    linked = build.link_gnu(tmp_path, object_file, addresses=ADDRESSES, externals=EXTERNALS, toc=TOC)
-    assert_same_linked(unit, linked)
-    if config["CONFIG_LIVEPATCH"]:
-        # 12 bytes: distances, each from where it stands.
-        trap, name, _, flags = struct.unpack("<iiHH", linked.sections["__bug_table"])
-        assert TEXT < BUG_TABLE + trap < TEXT + len(linked.sections[".text"])
-        assert linked.sections[".rodata"][BUG_TABLE + 4 + name - RODATA :].startswith(b"entry_64.S\0")
-        assert flags == 0
+    for config in build.configs(build.real_version(header)):
+        compared_in_both_styles(build.real_version(header), config, tmp_path, header)
 
 
 @build.needs_gnu
-@build.every_config
-def test_the_standalone_text_needs_no_preprocessor(config: Config, tmp_path: Path) -> None:
-    what = build.emitted(config, "standalone")
-    expected = build.read(build.compile_gnu(what, tmp_path).read_bytes())
-    (tmp_path / "entry.s").write_text(what.text)
-    build.run("as", "--fatal-warnings", "-o", "plain.o", "entry.s", cwd=tmp_path)
-    plain = build.read((tmp_path / "plain.o").read_bytes())
-    assert plain.sections == expected.sections
-    assert plain.relocations == expected.relocations
-    assert plain.symbols == expected.symbols
+def test_a_linked_object_of_lpgens_is_the_same(tmp_path: Path) -> None:
+    """GNU ld takes the object that lpgen writes for what it is."""
+    for version in ("4.7", build.NEWEST):
+        for what in (build.emitted(version, build.default(version), style) for style in STYLES):
+            with build.named(what):
+                unit = what.unit()
+                (tmp_path / "lpgen.o").write_bytes(write_object(unit))
+                assert_same_linked(unit, link_gnu(tmp_path, tmp_path / "lpgen.o"))
 
 
 # That the comparison sees what it is for.
@@ -173,7 +186,7 @@ def test_the_standalone_text_needs_no_preprocessor(config: Config, tmp_path: Pat
 
 @build.needs_gnu
 def test_one_different_bit_is_reported(tmp_path: Path) -> None:
-    what = build.emitted(build.CONFIGS[0], "kernel")
+    what = build.emitted("4.7", build.default("4.7"))
     unit = what.unit()
     theirs = build.read(build.compile_gnu(what, tmp_path).read_bytes())
     text = unit.sections[".text"]
@@ -187,21 +200,29 @@ def test_one_different_bit_is_reported(tmp_path: Path) -> None:
             assert f"`{line.text}` at entry_64.S:{line.place.line} (from " in said
 
 
+def test_a_failure_names_kernel_style_and_configuration() -> None:
+    what = build.emitted("5.10.205", build.default("5.10.205") | {"CONFIG_LIVEPATCH": False}, "standalone")
+    for error in (AssertionError("it"), LpgenError("it")):
+        with pytest.raises(AssertionError) as caught, build.named(what):
+            raise error
+        said = "G5 --kernel 5.10.205 --style standalone CONFIG_LIVEPATCH=n CONFIG_FUNCTION_GRAPH_TRACER=y: it"
+        assert str(caught.value).startswith(said)
+
+
 @build.needs_gnu
 def test_one_different_instruction_in_the_text_is_reported(tmp_path: Path) -> None:
     """bne+ for bne-: GNU gets another text, which differs in one bit of one word."""
-    what = build.emitted(build.CONFIGS[0], "kernel")
+    what = build.emitted("4.7", build.default("4.7"))
     unit = what.unit()
     changed = what.text.replace("bne-\tlivepatch_handler", "bne+\tlivepatch_handler")
     assert changed != what.text
     theirs = build.read(build.compile_gnu(what, tmp_path, text=changed).read_bytes())
     with pytest.raises(AssertionError, match=r"lpgen 40c20000, GNU 40e20000: `bne- livepatch_handler` at entry_64\.S:"):
         build.assert_same_object(unit, build.read(write_object(unit)), theirs)
-    build.link_gnu(tmp_path, tmp_path / "gnu.o", addresses=ADDRESSES, externals=EXTERNALS, toc=TOC)
 
 
 def test_a_missing_instruction_is_reported() -> None:
-    unit = build.emitted(build.CONFIGS[0], "kernel").unit()
+    unit = build.emitted("4.7", build.default("4.7")).unit()
     data = unit.sections[".text"].data
     assert build.first_difference(unit, ".text", data, data) is None
     assert "GNU ends" in str(build.first_difference(unit, ".text", data, data[:-4]))
@@ -214,7 +235,7 @@ def test_a_missing_instruction_is_reported() -> None:
     ids=lambda change: next(iter(change)),
 )
 def test_a_different_relocation_is_reported(change: dict[str, str | int]) -> None:
-    unit = build.emitted(build.CONFIGS[0], "kernel").unit()
+    unit = build.emitted("4.7", build.default("4.7")).unit()
     ours = build.relocations_of(unit)
     assert build.first_relocation_difference(unit, ours, ours) is None
     for n, entry in enumerate(ours):
@@ -228,7 +249,7 @@ def test_a_different_relocation_is_reported(change: dict[str, str | int]) -> Non
 
 def test_a_call_out_of_reach_is_refused() -> None:
     """The linked comparison rests on addresses that a bl reaches: GNU ld would make a stub, lpgen refuses."""
-    unit = build.emitted(build.CONFIGS[0], "kernel").unit()
+    unit = build.emitted("4.7", build.default("4.7")).unit()
     far = EXTERNALS | {"prepare_ftrace_return": TEXT + 0x4000000}
     with pytest.raises(LpgenError, match="does not fit in 26 bits"):
-        link(unit, addresses=ADDRESSES, externals=far, toc=TOC)
+        link(unit, addresses={".text": TEXT}, externals=far, toc=TOC)

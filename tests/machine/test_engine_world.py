@@ -10,13 +10,14 @@ from lpgen.assembly import Unit, assemble
 from lpgen.assembly.kernel_text import defines, headers
 from lpgen.errors import LpgenError
 from lpgen.kernel.generations import Kernel, kernel
-from lpgen.machine.engine import PAGE, branch
+from lpgen.machine.engine import branch
+from lpgen.machine.places import MAX_TEXT, Patched
 from lpgen.machine.world import World
 from lpgen.source.emit import emit_source
 
 ALL = (
-    "ftrace_caller, ftrace_call, ftrace_graph_call, ftrace_graph_stub, ftrace_stub, livepatch_handler, "
-    "ftrace_graph_caller"
+    "ftrace_caller, ftrace_call, ftrace_graph_call, ftrace_graph_stub, ftrace_stub, ftrace_graph_caller, "
+    "livepatch_handler"
 )
 CALL = "\tbl\tftrace_stub\n\tnop\n"
 GRAPH_CALL = "ftrace_graph_call:\n\tb\tftrace_graph_stub\n"
@@ -125,8 +126,8 @@ def test_no_code(text: str) -> None:
 
 def test_too_much_code() -> None:
     wanted = kernel("4.7")
-    assert refusal(wanted, made(wanted, f"\t.space {PAGE + 4}\n")) == (
-        f"mine.S: .text of {PAGE + 4} bytes is larger than the {PAGE} bytes set aside for it"
+    assert refusal(wanted, made(wanted, f"\t.space {MAX_TEXT + 4}\n")) == (
+        f"mine.S: .text of {MAX_TEXT + 4} bytes is larger than the {MAX_TEXT} bytes set aside for it"
     )
 
 
@@ -144,6 +145,6 @@ def test_patching_is_what_ftrace_does() -> None:
         for graph in (False, True)
     }
     for tracer, graph in [(True, False), (True, True), (False, True), (False, False), (True, True), (False, False)]:
-        world.patch(tracer=tracer, graph=graph)
+        world.patch(Patched(tracer, graph))
         seen = tuple(int.from_bytes(world.engine.read(at, 4), "little") for at in (call, hook))
         assert seen == ends[tracer, graph]

@@ -6,7 +6,7 @@
 
 /* struct bug_entry with CONFIG_DEBUG_BUGVERBOSE; of 12 bytes with CONFIG_GENERIC_BUG_RELATIVE_POINTERS (6.1). */
 	.macro	EMIT_BUG_ENTRY where, name, number, bits
-	.section __bug_table, "a"
+	.section __bug_table, "aw"
 4441:
 #if BUG_ENTRY_SIZE == 12
 	.long	\where - .

@@ -39,9 +39,17 @@
 #define LRSAVE 16
 #define STK_GOT 24
 
-/* A function that has one entry point: r2 is its caller's business. */
+/*
+ * A function that has one entry point: r2 is its caller's business. Early kernels say which section it goes to, late
+ * ones leave it where it stands.
+ */
+#ifdef STUB_GLOBAL_STAYS_IN_ITS_SECTION
+#define STUB_TEXT
+#else
+#define STUB_TEXT .section ".text";
+#endif
 #define _GLOBAL(name) \
-	.section ".text"; \
+	STUB_TEXT \
 	.align 2; \
 	.type name, @function; \
 	.globl name; \

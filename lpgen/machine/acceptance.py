@@ -1,0 +1,53 @@
+"""Is a unit one that the kernel's C code can link to, and that ftrace can write to?"""
+
+from __future__ import annotations
+
+from lpgen.assembly import Image, Unit
+from lpgen.errors import LpgenError
+from lpgen.kernel.generations import Kernel
+from lpgen.machine.places import TRAMP_BYTES
+
+
+def check_entry_points(kernel: Kernel, image: Image) -> None:
+    """Check that all that the kernel's C code refers to is there, and what ftrace writes to. Raises LpgenError."""
+    unit, wanted = image.unit, kernel.symbols
+    local = [
+        s.name for s in wanted if not s.inner and s.name in unit.symbols and unit.symbols[s.name].binding == "local"
+    ]
+    if local:
+        raise LpgenError(
+            f"{unit.name}: {', '.join(local)} is not global: the kernel's C code could not link to it",
+            hint="add .globl",
+        )
+    missing = [s.name for s in wanted if s.name not in image.symbols and (not s.inner or s.name == "livepatch_handler")]
+    if missing:
+        raise LpgenError(
+            f"{unit.name} does not define {', '.join(missing)}",
+            hint=f"kernel {kernel.version} with these options needs " + ", ".join(s.name for s in wanted),
+        )
+    _check_areas(kernel, unit)
+
+
+def _check_areas(kernel: Kernel, unit: Unit) -> None:
+    """Check what ftrace writes to: where it is, its size, and the number of stubs that C code reads."""
+    for part in ("text", "init") if "tramp_areas" in kernel.features else ():
+        symbol = unit.symbols[f"ftrace_tramp_{part}"]
+        section = unit.sections.get(symbol.section or "")
+        wanted = f".tramp.ftrace.{part}"
+        if section is None or section.name != wanted or set(section.flags) != set("aw"):
+            raise LpgenError(f"{unit.name}: {symbol.name} is not in {wanted}", hint=f'.section {wanted}, "aw"')
+        if section.size - symbol.value < TRAMP_BYTES:
+            raise LpgenError(f"{unit.name}: {symbol.name} has no {TRAMP_BYTES} bytes", hint=f".space {TRAMP_BYTES}")
+    if "out_of_line" not in kernel.features:
+        return
+    area, count = unit.symbols["ftrace_ool_stub_text"], unit.symbols["ftrace_ool_stub_text_count"]
+    if area.section != ".text" or area.value % 8:
+        raise LpgenError(f"{unit.name}: {area.name} is not 8-byte aligned in .text", hint=".balign 8")
+    data = unit.sections[count.section or ""].data[count.value : count.value + 4]
+    room = len(unit.sections[".text"].data) - area.value
+    said = int.from_bytes(data, "little")
+    if said != kernel.stub_count or said * kernel.offsets["FTRACE_OOL_STUB_SIZE"] > room:
+        raise LpgenError(
+            f"{unit.name}: {count.name} is {said}, {area.name} has {room} bytes, and "
+            f"CONFIG_PPC_FTRACE_OUT_OF_LINE_NUM_RESERVE is {kernel.stub_count}"
+        )

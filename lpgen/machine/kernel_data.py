@@ -1,0 +1,128 @@
+"""The kernel's data around the trampolines, which they may read and not change: pacas, TOC, ftrace_ops, tasks."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from random import Random
+
+from lpgen.kernel.generations import Kernel
+from lpgen.machine.engine import PAGE, Engine
+from lpgen.machine.places import (
+    FTRACE_OPS,
+    FUNCTION_TRACE_OP,
+    HOMES,
+    KERNEL_TOC,
+    OPS_SPACING,
+    PACAS,
+    TASK_SPACING,
+    TASK_THREADS,
+    TASKS,
+    TOC_DATA,
+    Patched,
+    Thread,
+)
+
+WINDOW = 0x1000
+OPS_BYTES = 0x400
+
+
+class KernelData:
+    """The data of one kernel. ``tracers`` are what ops->func is by home, ``stub`` what it is without a tracer."""
+
+    def __init__(
+        self, kernel: Kernel, engine: Engine, pattern: Random, tracers: Mapping[int, int], direct: int, stub: int
+    ) -> None:
+        self._features = kernel.features
+        self._offsets = kernel.offsets
+        self._engine = engine
+        self._tracers, self._direct, self._stub = tracers, direct, stub
+        self._kept: dict[int, bytearray] = {}
+        self._sp_addresses: set[int] = set()
+        self._current = dict.fromkeys(PACAS, -1)
+        # With call ops nobody has a use for function_trace_op; what it points to is none of the stubs' ops.
+        self.decoy_ops = FTRACE_OPS + OPS_SPACING * len(HOMES)
+        self._place(pattern)
+
+    def _place(self, pattern: Random) -> None:
+        features = self._features
+        for address in (PACAS[0], TOC_DATA + 0x8000, FUNCTION_TRACE_OP & ~0xFFFF):
+            self._engine.map(address & ~0xFFFF, PAGE)
+        for address in PACAS:
+            self._keep(address, bytearray(pattern.randbytes(WINDOW)))
+            self._set(address + self._offsets["PACATOC"], struct.pack("<Q", KERNEL_TOC))
+            if "tracing_switch" in features:
+                self._set(address + self._offsets["PACA_FTRACE_ENABLED"], b"\1")
+        self._keep(FUNCTION_TRACE_OP & ~(WINDOW - 1), bytearray(pattern.randbytes(WINDOW)))
+        ops = self.decoy_ops if "call_ops" in features else FTRACE_OPS
+        self._set(FUNCTION_TRACE_OP, struct.pack("<Q", ops))
+        self._keep(KERNEL_TOC, bytearray(pattern.randbytes(WINDOW)))
+        if {"call_ops", "direct_calls"} & features:
+            # Otherwise there is nothing in an ftrace_ops for the trampolines, and no memory behind it.
+            self._engine.map(FTRACE_OPS & ~0xFFFF, PAGE)
+            for number in range(len(HOMES) + 1):
+                self._keep(FTRACE_OPS + OPS_SPACING * number, bytearray(pattern.randbytes(OPS_BYTES)))
+            self.set_ops(Patched())
+        if "thread_info_in_task" in features:
+            self._engine.map(TASKS & ~0xFFFF, PAGE)
+            for number in TASK_THREADS:
+                self._keep(TASKS + TASK_SPACING * number, bytearray(pattern.randbytes(TASK_SPACING)))
+
+    def _keep(self, address: int, content: bytearray) -> None:
+        """Write data that the guest may not change."""
+        self._kept[address] = content
+        self._engine.write(address, bytes(content))
+
+    def _set(self, address: int, data: bytes) -> None:
+        """Change data that the guest may not change."""
+        for start, content in self._kept.items():
+            if start <= address < start + len(content):
+                content[address - start : address - start + len(data)] = data
+                self._engine.write(address, data)
+                return
+        # A paca's field beyond the part of it that is kept in view.
+        self._engine.write(address, data)
+
+    def set_ops(self, wanted: Patched) -> None:
+        """Write ops->func and ops->direct_call of every ftrace_ops."""
+        features = self._features
+        for home in range(len(HOMES)):
+            ops = FTRACE_OPS + OPS_SPACING * home
+            if "call_ops" in features:
+                func = self._tracers[home] if wanted.tracer else self._stub
+                self._set(ops + self._offsets["FTRACE_OPS_FUNC"], struct.pack("<Q", func))
+            if "direct_calls" in features:
+                to = self._direct if wanted.direct else 0
+                self._set(ops + self._offsets["FTRACE_OPS_DIRECT_CALL"], struct.pack("<Q", to))
+
+    def set_tracing(self, *, disabled: bool) -> None:
+        """Switch tracing off or on in every paca."""
+        for paca in PACAS:
+            self._set(paca + self._offsets["PACA_FTRACE_ENABLED"], b"\0" if disabled else b"\1")
+
+    def add_livepatch_sp(self, address: int, start: int) -> None:
+        """Put a task's livepatch_sp into its thread_info; the guest may change that one."""
+        self._sp_addresses.add(address)
+        self._set(address, struct.pack("<Q", start))
+
+    def run_on(self, paca: int, thread: Thread) -> None:
+        """Make the task of ``thread`` the current one of a cpu, as a context switch does."""
+        if "thread_info_in_task" in self._features and self._current[paca] != thread.task:
+            self._current[paca] = thread.task
+            offset = self._offsets.get("PACA_THREAD_INFO")
+            if offset is not None:
+                self._set(paca + offset, struct.pack("<Q", thread.info))
+
+    def changed(self) -> list[tuple[int, int, int]]:
+        """Return what the guest changed in paca and kernel data: (address, doubleword before, after); mend it."""
+        changed: list[tuple[int, int, int]] = []
+        for address, content in self._kept.items():
+            now = self._engine.read(address, len(content))
+            if now != content:
+                pairs = zip(struct.iter_unpack("<Q", content), struct.iter_unpack("<Q", now), strict=True)
+                for n, ((old,), (new,)) in enumerate(pairs):
+                    # A task's livepatch_sp is in its thread_info; the statements about it judge that.
+                    if old != new and address + 8 * n not in self._sp_addresses:
+                        changed.append((address + 8 * n, old, new))
+                        self._engine.write_u64(address + 8 * n, old)
+        return changed

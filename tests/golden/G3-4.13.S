@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * lpgen 0.1.0: lpgen emit --kernel 4.13
+ *
+ * ftrace entry and livepatch trampolines, ppc64le, ELFv2, -mprofile-kernel.
+ * Kernel 4.13 (generation G3, layout L1); offsets: layout L1, default paca
+ * CONFIG_FUNCTION_GRAPH_TRACER=y
+ * CONFIG_KPROBES_ON_FTRACE=y
+ * CONFIG_LIVEPATCH=y
+ *
+ * Replaces the whole of arch/powerpc/kernel/trace/ftrace_64_mprofile.S.
+ *
+ *   A --bl--> B --bl--> ftrace_caller --bl--> tracer(ip, parent_ip, ops, regs)
+ *                           |                   may set regs->nip
+ *      nip in B's body <----+
+ *                           + nip changed: livepatch_handler --bctrl--> C
+ *                                          A <--blr-- livepatch_handler <--blr--+
+ *
+ * T1 to L7 in the comments name the statements that "lpgen verify" judges.
+ */
+#include <linux/magic.h>
+#include <asm/asm-offsets.h>
+#include <asm/bug.h>
+#include <asm/ftrace.h>
+#include <asm/ppc_asm.h>
+#include <asm/thread_info.h>
+
+#ifndef CONFIG_FUNCTION_GRAPH_TRACER
+#error "made for CONFIG_FUNCTION_GRAPH_TRACER=y"
+#endif
+#ifndef CONFIG_KPROBES_ON_FTRACE
+#error "made for CONFIG_KPROBES_ON_FTRACE=y"
+#endif
+#ifndef CONFIG_LIVEPATCH
+#error "made for CONFIG_LIVEPATCH=y"
+#endif
+
+/*
+ * ftrace_caller: call the tracer with B's registers, then go on at regs->nip: in
+ * B or, when the tracer changed it, through livepatch_handler in C.
+ *
+ *   void tracer(unsigned long ip, unsigned long parent_ip,
+ *               struct ftrace_ops *ops, struct pt_regs *regs);
+ *
+ * On entry:
+ *   LR   the instruction behind the call site's bl, in B       -> regs->nip
+ *   r0   return address into A                                 -> regs->link
+ *   r1   A's frame; B has none yet
+ *   r2   B's TOC; entered at its local entry, B has it from A
+ *   r3-r10, f1-f13, v2-v13  B's arguments; r11 static chain; r13 paca
+ *
+ * On exit to B (X1): CTR = nip, LR = r0 = regs->link, r12 = nip; r1, r2, r13
+ *   and every FPR and VR as on entry; r3-r11, r14-r31 as regs has them (X2).
+ * MAY CHANGE on the way to B: r0 and LR (by an edit of regs->link), r12, CTR,
+ *   CR0, CR1, CR5-CR7, XER; memory: the new frame and 16(A's frame) (T5).
+ *
+ * Assumes: the tracer keeps r1, r14 and CR2-CR4 (ELFv2 2.2.1) and uses no FPR and
+ *   no VR (the kernel is built with -msoft-float); r13 is this cpu's paca.
+ *
+ * The frame, from r1 up:
+ *     0  back chain             16  LR save (the tracer's)
+ *    24  r2 of B (T2)         GPR0  struct pt_regs
+ */
+_GLOBAL(ftrace_caller)
+	/* T4: with A's return address in A's frame the back chain is complete */
+	std	r0, LRSAVE(r1)
+	stdu	r1, -SWITCH_FRAME_SIZE(r1)
+
+	/* T3; orig_gpr3, softe, trap, dar, dsisr and result are not written */
+	std	r0, GPR0(r1)
+	std	r2, GPR2(r1)
+	std	r2, STK_GOT(r1)
+	std	r3, GPR3(r1)
+	std	r4, GPR4(r1)
+	std	r5, GPR5(r1)
+	std	r6, GPR6(r1)
+	std	r7, GPR7(r1)
+	std	r8, GPR8(r1)
+	std	r9, GPR9(r1)
+	std	r10, GPR10(r1)
+	std	r11, GPR11(r1)
+	std	r12, GPR12(r1)
+	std	r13, GPR13(r1)
+	std	r14, GPR0+8*14(r1)
+	std	r15, GPR0+8*15(r1)
+	std	r16, GPR0+8*16(r1)
+	std	r17, GPR0+8*17(r1)
+	std	r18, GPR0+8*18(r1)
+	std	r19, GPR0+8*19(r1)
+	std	r20, GPR0+8*20(r1)
+	std	r21, GPR0+8*21(r1)
+	std	r22, GPR0+8*22(r1)
+	std	r23, GPR0+8*23(r1)
+	std	r24, GPR0+8*24(r1)
+	std	r25, GPR0+8*25(r1)
+	std	r26, GPR0+8*26(r1)
+	std	r27, GPR0+8*27(r1)
+	std	r28, GPR0+8*28(r1)
+	std	r29, GPR0+8*29(r1)
+	std	r30, GPR0+8*30(r1)
+	std	r31, GPR0+8*31(r1)
+
+	/* r14 is saved and comes back from pt_regs (X2): nip can stay in it meanwhile */
+	mflr	r14
+	mfctr	r7
+	mfxer	r8
+	mfcr	r9
+	mfmsr	r10
+	addi	r11, r1, SWITCH_FRAME_SIZE
+	ld	r2, PACATOC(r13)		/* T2 */
+	std	r11, GPR1(r1)
+	std	r14, _NIP(r1)
+	std	r0, _LINK(r1)
+	std	r7, _CTR(r1)
+	std	r8, _XER(r1)
+	std	r9, _CCR(r1)
+	std	r10, _MSR(r1)
+
+	/* T1 */
+	addi	r3, r14, -MCOUNT_INSN_SIZE	/* ip: the call site's bl */
+	mr	r4, r0				/* parent_ip: return address into A */
+	addis	r5, r2, function_trace_op@toc@ha
+	ld	r5, function_trace_op@toc@l(r5)
+	addi	r6, r1, GPR0			/* pt_regs starts with gpr[0] */
+
+	/* ftrace patches this bl when tracing is switched on */
+	.globl	ftrace_call
+ftrace_call:
+	bl	ftrace_stub
+	nop
+
+	/* X1: what the tracer left in nip and link is where B goes on and returns to */
+	ld	r12, _NIP(r1)
+	ld	r0, _LINK(r1)
+	cmpd	r12, r14
+	bne-	3f
+4:
+	mtctr	r12
+	mtlr	r0
+
+	/*
+	 * X2. r1 and r13 are not reloaded: r1 is known, and the thread may be on
+	 * another cpu, with another paca, than when pt_regs was filled.
+	 */
+	ld	r2, STK_GOT(r1)
+	ld	r3, GPR3(r1)
+	ld	r4, GPR4(r1)
+	ld	r5, GPR5(r1)
+	ld	r6, GPR6(r1)
+	ld	r7, GPR7(r1)
+	ld	r8, GPR8(r1)
+	ld	r9, GPR9(r1)
+	ld	r10, GPR10(r1)
+	ld	r11, GPR11(r1)
+	ld	r14, GPR0+8*14(r1)
+	ld	r15, GPR0+8*15(r1)
+	ld	r16, GPR0+8*16(r1)
+	ld	r17, GPR0+8*17(r1)
+	ld	r18, GPR0+8*18(r1)
+	ld	r19, GPR0+8*19(r1)
+	ld	r20, GPR0+8*20(r1)
+	ld	r21, GPR0+8*21(r1)
+	ld	r22, GPR0+8*22(r1)
+	ld	r23, GPR0+8*23(r1)
+	ld	r24, GPR0+8*24(r1)
+	ld	r25, GPR0+8*25(r1)
+	ld	r26, GPR0+8*26(r1)
+	ld	r27, GPR0+8*27(r1)
+	ld	r28, GPR0+8*28(r1)
+	ld	r29, GPR0+8*29(r1)
+	ld	r30, GPR0+8*30(r1)
+	ld	r31, GPR0+8*31(r1)
+	addi	r1, r1, SWITCH_FRAME_SIZE
+
+	/* X3: CTR = new nip, LR = return address into A, r1 = A's frame */
+	bne-	livepatch_handler
+	.globl	ftrace_graph_call
+ftrace_graph_call:
+	b	ftrace_graph_stub
+_GLOBAL(ftrace_graph_stub)
+	bctr
+
+	/*
+	 * nip was changed: by a kprobe at this call site, or by livepatch? A kprobe's nip is
+	 * gone on at as it is: CR0 EQ, as if it were the old one.
+	 */
+3:
+	addi	r3, r14, -MCOUNT_INSN_SIZE
+	bl	is_current_kprobe_addr
+	nop
+	ld	r12, _NIP(r1)
+	ld	r0, _LINK(r1)
+	cmpwi	r3, 1
+	b	4b
+
+/* ftrace_stub: the tracer while there is none */
+_GLOBAL(ftrace_stub)
+	blr
+
+/*
+ * ftrace_graph_caller: let the graph tracer choose where B returns to.
+ *
+ *   unsigned long prepare_ftrace_return(unsigned long parent, unsigned long ip);
+ *
+ * On entry, by the branch that ftrace patches in at ftrace_graph_call:
+ *   CTR  nip in B;  LR = r0  return address into A
+ *   r1   A's frame; all else as on exit to B
+ *
+ * On exit to B: LR, r0 and 16(A's frame) = what prepare_ftrace_return returned;
+ *   r1 = A's frame; CTR, r2-r11, r13-r31 as on entry.
+ * MAY CHANGE: r0, r12, LR, CR0, CR1, CR5-CR7, XER; memory: the frame of 112
+ *   bytes and 16(A's frame).
+ *
+ * Assumes: as ftrace_caller, of prepare_ftrace_return.
+ *
+ * The frame, from r1 up: 24 r2 of B, 32-103 r3-r11, 104 CTR. A callee of two
+ * integer parameters has no parameter save area (ELFv2 2.2.3.1): 32 on is ours.
+ */
+_GLOBAL(ftrace_graph_caller)
+	stdu	r1, -112(r1)
+	std	r2, STK_GOT(r1)
+	std	r3, 32(r1)
+	std	r4, 40(r1)
+	std	r5, 48(r1)
+	std	r6, 56(r1)
+	std	r7, 64(r1)
+	std	r8, 72(r1)
+	std	r9, 80(r1)
+	std	r10, 88(r1)
+	std	r11, 96(r1)
+	mfctr	r12
+	ld	r2, PACATOC(r13)
+	std	r12, 104(r1)
+	mr	r3, r0
+	addi	r4, r12, -MCOUNT_INSN_SIZE
+	bl	prepare_ftrace_return
+	nop
+
+	mr	r0, r3
+	ld	r12, 104(r1)
+	mtlr	r0
+	mtctr	r12
+	ld	r2, STK_GOT(r1)
+	ld	r3, 32(r1)
+	ld	r4, 40(r1)
+	ld	r5, 48(r1)
+	ld	r6, 56(r1)
+	ld	r7, 64(r1)
+	ld	r8, 72(r1)
+	ld	r9, 80(r1)
+	ld	r10, 88(r1)
+	ld	r11, 96(r1)
+	addi	r1, r1, 112
+	std	r0, LRSAVE(r1)
+	bctr
+
+/*
+ * livepatch_handler: call C in B's place, with r2 and LR kept around it.
+ *
+ * A called B with a local call, so A neither saved its TOC nor expects another
+ * one back. No stack frame may be pushed (L1): when C takes more than 8 argument
+ * doublewords, or is variadic, it finds them relative to r1, in A's frame. So
+ * r2 and LR go to the livepatch stack, which grows up from the bottom of this
+ * thread's stack memory; thread_info.livepatch_sp is its top.
+ *
+ * On entry:
+ *   CTR  C's global entry point (the new nip)
+ *   LR   return address into A
+ *   r1   A's frame; r2 the TOC to give back to A; all of B's arguments
+ *
+ * C is entered with r12 = CTR = its global entry point, LR in here (L3).
+ * On return to A: r2 and LR as on entry, C's results untouched (L4, L5).
+ * MAY CHANGE: r0, r11, r12, r2 (once C returned), CTR, LR, CR0; memory:
+ *   livepatch_sp and the 24 bytes below the raised livepatch_sp.
+ *
+ * Assumes: r1 points into this thread's own stack, whose livepatch_sp was set up
+ *   (livepatch.h); C gives r1 back.
+ *
+ * The frame on the livepatch stack, down from the raised livepatch_sp (L2):
+ *    -8  STACK_END_MAGIC     -16  return address into A     -24  r2
+ *
+ * livepatch_sp is raised before the frame is filled and lowered after it was
+ * read back: at no instruction is anything live above it, where an interrupt
+ * may build frames of its own (L2).
+ */
+_GLOBAL(livepatch_handler)
+	clrrdi	r12, r1, THREAD_SHIFT		/* current_thread_info() */
+	mflr	r0
+	ld	r11, TI_livepatch_sp(r12)
+	addi	r11, r11, 24
+	std	r11, TI_livepatch_sp(r12)
+	lis	r12, STACK_END_MAGIC@h
+	std	r0, -16(r11)
+	ori	r12, r12, STACK_END_MAGIC@l
+	std	r2, -24(r11)
+	std	r12, -8(r11)
+	mfctr	r12
+	bctrl
+
+	/* r1 is A's frame again; r3, r4 and what else holds results is not ours */
+	clrrdi	r12, r1, THREAD_SHIFT
+	lis	r2, STACK_END_MAGIC@h
+	ld	r11, TI_livepatch_sp(r12)
+	ori	r2, r2, STACK_END_MAGIC@l
+	ld	r0, -8(r11)
+
+	/* L4: somebody wrote over the livepatch stack: stop before it is popped */
+1:	tdne	r0, r2
+	EMIT_BUG_ENTRY 1b, __FILE__, __LINE__, 0
+
+	ld	r0, -16(r11)
+	ld	r2, -24(r11)
+	addi	r11, r11, -24
+	mtlr	r0
+	std	r11, TI_livepatch_sp(r12)
+	blr
