@@ -19,6 +19,8 @@ COMMANDS = {
     "emit": "Write the drop-in trampoline assembly for a kernel.",
     "verify": "Run the trampolines under synthetic callers and judge every contract statement.",
     "assemble": "Assemble ppc64le kernel-style text: binary, hex, listing, JSON or object.",
+    "kernels": "List the kernels, or say what holds for one.",
+    "diff": "Show what changed between two kernels: contract, offsets, code.",
     "offsets": "Show or convert the asm-offsets constants.",
     "cost": "Count instructions, loads and stores on each way through the trampolines.",
     "doctor": "Check that the engines work on this machine.",

@@ -97,13 +97,16 @@ def command(
 
 def _show_diff(against: str, name: str, text: str) -> int:
     """Print what turns the file ``against`` into ``text``; return 1 if there is anything, as diff does."""
+    import re
     from difflib import unified_diff
 
-    old = read_text(Path(against))
-    lines = unified_diff(old.splitlines(), text.splitlines(), against, name, lineterm="")
-    shown = "".join(f"{line}\n" for line in lines)
+    if not against:
+        raise LpgenError("--diff names no file", hint="give the file to compare with")
+    old, new = (re.findall(r"[^\n]*\n|[^\n]+", side) for side in (read_text(Path(against)), text))
+    lines = unified_diff(old, new, against, name)
+    shown = "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
     write_out("-", shown)
-    return 1 if shown or old != text else 0
+    return 1 if shown else 0
 
 
 def _summary(text: str) -> str:

@@ -20,6 +20,16 @@ class Count(click.IntRange):
     name = "number"
 
 
+def config_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --config."""
+    return click.option(
+        "--config",
+        metavar="CONFIG_X=y|n|FILE",
+        multiple=True,
+        help="Set a kernel option, or take all from a kernel's .config; may be repeated.",
+    )(function)
+
+
 def kernel_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --kernel, --config and --offsets."""
     for option in (
@@ -28,12 +38,7 @@ def kernel_options(function: Callable[..., Any]) -> Callable[..., Any]:
             metavar="FILE",
             help="asm-offsets.h of a kernel build, or TOML as `lpgen offsets` writes it.  [default: lpgen's own]",
         ),
-        click.option(
-            "--config",
-            metavar="CONFIG_X=y|n|FILE",
-            multiple=True,
-            help="Set a kernel option, or take all from a kernel's .config; may be repeated.",
-        ),
+        config_option,
         click.option("--kernel", "version", default=DEFAULT_VERSION, show_default=True, help="Kernel version."),
     ):
         function = option(function)

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from lpgen.errors import LpgenError, Place
-from lpgen.kernel.generations import option_texts
+from lpgen.kernel.options import check_setting, known_options
 
 # A real .config has some 200 KiB.
 SIZE_LIMIT = 4 << 20
@@ -16,7 +16,8 @@ _NOT_SET = re.compile(r"# (CONFIG_\w+) is not set", re.ASCII)
 _ARCHITECTURE = re.compile(r"# Linux/(\S+) \S+ Kernel Configuration")
 _WANTED = "give CONFIG_X=y, CONFIG_X=n or a kernel's .config"
 # Options that a kernel for lpgen cannot have.
-_ELSEWHERE = {"CONFIG_CPU_BIG_ENDIAN": "big endian", "CONFIG_PPC32": "32 bits"}
+_ELSEWHERE = {"CONFIG_CPU_BIG_ENDIAN": "big-endian", "CONFIG_PPC32": "32-bit"}
+_LE = "lpgen is for ppc64le"
 
 
 def read_dotconfig(path: Path) -> dict[str, bool | int]:
@@ -26,17 +27,17 @@ def read_dotconfig(path: Path) -> dict[str, bool | int]:
     for a file that cannot be read, that is no .config, or that is one of another architecture.
     """
     lines = _read(path).splitlines()
-    known = option_texts()
+    known = known_options()
     found: dict[str, bool | int] = {}
     options = 0
     for number, line in enumerate(lines, 1):
         place = Place(str(path), number)
-        if (architecture := _ARCHITECTURE.fullmatch(line)) is not None and architecture[1] != "powerpc":
-            raise LpgenError(f"is the .config of a {architecture[1]} kernel", place=place, hint="lpgen is for ppc64le")
+        if (architecture := _ARCHITECTURE.fullmatch(line.rstrip())) is not None and architecture[1] != "powerpc":
+            raise LpgenError(f"is the .config of another architecture, {architecture[1]}", place=place, hint=_LE)
         if (off := _NOT_SET.fullmatch(line.rstrip())) is not None:
             options += 1
             if off[1] in known:
-                found[off[1]] = False
+                found[off[1]] = _checked(off[1], False, place)
             continue
         if not line.strip() or line.lstrip().startswith("#"):
             continue
@@ -46,7 +47,7 @@ def read_dotconfig(path: Path) -> dict[str, bool | int]:
         options += 1
         name, value = setting[1], setting[2].strip()
         if name in _ELSEWHERE and value == "y":
-            raise LpgenError(f"is the .config of a kernel of {_ELSEWHERE[name]}: {name}=y", place=place, hint=_LE)
+            raise LpgenError(f"is the .config of a {_ELSEWHERE[name]} kernel: {name}=y", place=place, hint=_LE)
         if name in known:
             found[name] = _value(name, value, place)
     if not options:
@@ -54,15 +55,20 @@ def read_dotconfig(path: Path) -> dict[str, bool | int]:
     return found
 
 
-_LE = "lpgen is for ppc64le"
-
-
 def _value(name: str, value: str, place: Place) -> bool | int:
     if value in ("y", "n"):
-        return value == "y"
+        return _checked(name, value == "y", place)
     if value.isascii() and value.isdecimal() and len(value) < 10:
-        return int(value)
+        return _checked(name, int(value), place)
     raise LpgenError(f"{name}={value[:40]} is neither y, n nor a number", place=place, hint="mend the .config")
+
+
+def _checked(name: str, value: bool | int, place: Place) -> bool | int:
+    try:
+        check_setting(name, value)
+    except LpgenError as error:
+        raise LpgenError(error.reason, place=place, hint=error.hint) from None
+    return value
 
 
 def _read(path: Path) -> str:

@@ -15,16 +15,14 @@ from typing import Any, Literal
 from lpgen.errors import LpgenError
 from lpgen.kernel.names import closest, known_names
 from lpgen.kernel.offsets import Offsets, check_offsets, default_offsets, layout_span
-from lpgen.kernel.versions import Version, in_span, parse_version, version_text
+from lpgen.kernel.options import Config, Option, check_setting, known_options
+from lpgen.kernel.options import setting_text as setting_text
+from lpgen.kernel.versions import Version, in_span, parse_version, previous_release, version_text
 from lpgen.resources import read_data
 
 DEFAULT_VERSION = "4.7"
 
-# CONFIG_NAME to on or off, or to its number.
-Config = Mapping[str, bool | int]
 SymbolKind = Literal["function", "label", "data", "area"]
-# Range of a 32-bit count of stubs of 24 bytes that stays within a branch's reach of the code in front of them.
-_NUMBERS = range(1, 1 << 20)
 
 
 @dataclass(frozen=True)
@@ -41,13 +39,26 @@ class Symbol:
 
 
 @dataclass(frozen=True)
+class Stretch:
+    """Kernels ``first`` to ``last`` (None: no end) of one generation that do not differ in what lpgen knows of them.
+
+    ``ported``: the point releases of an older series, ``first`` to its end, that got a feature later.
+    """
+
+    generation: str
+    first: str
+    last: str | None
+    ported: bool = False
+
+
+@dataclass(frozen=True)
 class Kernel:
     """The facts of one kernel in one configuration.
 
     ``features`` are the named features that templates and checks ask for (features.toml), those whose option is off
-    left out; ``backports`` those of them that a point release of an older series got later. ``options`` says which
-    options are on, ``numbers`` the values of those that are numbers. ``feature_options`` maps a feature to the options
-    that it takes, ``unless`` to the one that must be off.
+    left out; ``backports`` maps those of them that an older series got later to its first point release with them.
+    ``options`` says which options are on, ``numbers`` the values of those that are numbers. ``feature_options`` maps a
+    feature to the options that it takes, ``unless`` to the one that must be off.
     ``file`` is the kernel file that the assembly replaces (``section``: which part of it; empty: the whole file).
     ``call_sites`` are the forms of the call into ftrace_caller, ``commits`` maps a kernel commit to what it brought.
     ``thread_shift`` is the log2 of a stack's size, ``thread_info_size`` is in bytes (for SMP, with 128-byte cache
@@ -71,7 +82,7 @@ class Kernel:
     thread_info_size: int
     new_offsets: tuple[str, ...]
     change_files: tuple[str, ...] = ()
-    backports: tuple[str, ...] = ()
+    backports: Mapping[str, str] = field(hash=False, default_factory=dict)
     numbers: dict[str, int] = field(hash=False, default_factory=dict)
     feature_options: Mapping[str, tuple[str, ...]] = field(hash=False, default_factory=dict)
     unless: Mapping[str, str] = field(hash=False, default_factory=dict)
@@ -93,10 +104,9 @@ class Kernel:
 
     def option_of(self, name: str) -> str:
         """Return the option of this generation that stands for ``name``: CONFIG_LIVEPATCH_64 for CONFIG_LIVEPATCH."""
-        if name in self.options:
+        if not name or name in self.options:
             return name
-        facts = _table("options")
-        return next((option for option in self.options if facts[option].get("alias") == name), name)
+        return next((option for option in self.options if known_options()[option].alias == name), name)
 
 
 def kernel(
@@ -109,9 +119,9 @@ def kernel(
     """Return the kernel ``version`` with the options ``config`` (CONFIG_NAME to on or off; others have their default).
 
     ``dotconfig`` is what a kernel's .config says of them, names that do not matter included: what neither settles has
-    Kconfig's default then, and lpgen's own without a .config. ``offsets`` are those of a person's own kernel build; None
-    means lpgen's defaults for the version. Raises LpgenError for a version lpgen does not have, an option the generation
-    does not have, options that exclude each other, or offsets that lack a name it needs.
+    Kconfig's default then, and lpgen's own without a .config. ``offsets`` are those of a person's own kernel build;
+    None means lpgen's defaults for the version. Raises LpgenError for a version lpgen does not have, an option the
+    generation does not have, options that exclude each other, or offsets that lack a name it needs.
     """
     wanted = parse_version(version)
     facts = _generation(wanted)
@@ -158,8 +168,7 @@ def every_config(version: str) -> Iterator[dict[str, bool | int]]:
     default = kernel(version)
     for values in product((True, False), repeat=len(default.options)):
         config: dict[str, bool | int] = dict(zip(default.options, values, strict=True))
-        facts = _table("options")
-        if all(config[need] for name, on in config.items() if on for need in facts[name].get("needs", ())):
+        if all(config[need] for name, on in config.items() if on for need in known_options()[name].needs):
             yield config
 
 
@@ -173,13 +182,6 @@ def settings_of(kernel: Kernel) -> dict[str, bool | int]:
         if (options | numbers)[name] != value:
             settings[name] = value
     return settings
-
-
-def setting_text(name: str, value: bool | int) -> str:
-    """Return a setting as --config takes it."""
-    if isinstance(value, bool):
-        return f"{name}={'y' if value else 'n'}"
-    return f"{name}={value}"
 
 
 def required_names(kernel: Kernel) -> tuple[str, ...]:
@@ -219,17 +221,34 @@ def versions_of(generation: str) -> tuple[str, ...]:
     facts = next((facts for facts in _generations() if facts["id"] == generation), None)
     if facts is None:
         raise LpgenError(f"{generation!r} is not a generation", hint=f"there are {', '.join(g for g, *_ in spans())}")
-    marks = {facts["first"], *(layout_span(name)[0] for name in facts["layouts"])}
+    return tuple(stretch.first for stretch in _stretches(facts))
+
+
+def stretches() -> Iterator[Stretch]:
+    """Yield all kernels that lpgen has, in stretches, in the order of their versions."""
+    for facts in _generations():
+        yield from sorted(_stretches(facts), key=lambda stretch: parse_version(stretch.first))
+
+
+def _stretches(facts: dict[str, Any]) -> Iterator[Stretch]:
+    """Yield the stretches of a generation: its own kernels, and then those with a back-ported feature."""
+    first, last = facts["first"], facts.get("last")
+    marks = {first, *(layout_span(name)[0] for name in facts["layouts"])}
     marks |= {entry["first"] for entry in facts["files"]}
-    marks |= {feature["first"] for feature in facts["features"].values() if "first" in feature}
-    inside = [mark for mark in marks if in_span(parse_version(mark), facts["first"], facts.get("last"))]
-    ported = [
-        span["first"]
-        for ported_spans in _table("backports").values()
-        for span in ported_spans
-        if in_span(parse_version(span["first"]), facts["first"], facts.get("last"))
-    ]
-    return (*sorted(inside, key=parse_version), *sorted(ported, key=parse_version))
+    for kind in ("features", "options"):
+        marks |= {entry["first"] for entry in facts[kind].values() if "first" in entry}
+    inside = sorted({parse_version(mark) for mark in marks if in_span(parse_version(mark), first, last)})
+    for begin, end in zip(inside, [*inside[1:], None], strict=True):
+        yield Stretch(facts["id"], version_text(begin), last if end is None else version_text(previous_release(end)))
+    ported = {entry["first"]: entry["last"] for entries in _table("backports").values() for entry in entries}
+    for begun in sorted(ported, key=parse_version):
+        if in_span(parse_version(begun), first, last):
+            yield Stretch(facts["id"], begun, ported[begun], ported=True)
+
+
+def span_of(generation: str) -> tuple[str, str | None]:
+    """Return the first and the last kernel of a generation (None: no end)."""
+    return next((first, last) for name, first, last in spans() if name == generation)
 
 
 def feature_texts() -> Mapping[str, str]:
@@ -237,9 +256,12 @@ def feature_texts() -> Mapping[str, str]:
     return {name: facts["what"] for name, facts in _table("features").items()}
 
 
-def option_texts() -> Mapping[str, str]:
-    """Return what each option changes."""
-    return {name: facts["what"] for name, facts in _table("options").items()}
+def option_names(version: str) -> dict[str, str]:
+    """Return the names that a setting for a kernel may have, aliases included, and the option that each sets."""
+    wanted = parse_version(version)
+    names = _option_names(_generation(wanted), wanted)
+    aliases = {known_options()[name].alias: name for name in names if known_options()[name].alias}
+    return {name: name for name in names} | aliases
 
 
 @cache
@@ -286,18 +308,19 @@ def _generation(version: Version) -> dict[str, Any]:
     )
 
 
-def _features(facts: dict[str, Any], version: Version) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return the features that the kernel can have, and which of them are back-ported."""
+def _features(facts: dict[str, Any], version: Version) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the features that the kernel can have, and which of them are back-ported, since when."""
     declared = {
         name: feature
         for name, feature in facts["features"].items()
         if "first" not in feature or parse_version(feature["first"]) <= version
     }
-    ported = tuple(
-        name
+    ported = {
+        name: span["first"]
         for name, ported_spans in _table("backports").items()
-        if name not in declared and any(in_span(version, span["first"], span["last"]) for span in ported_spans)
-    )
+        for span in ported_spans
+        if name not in declared and in_span(version, span["first"], span["last"])
+    }
     return declared | {name: {} for name in ported}, ported
 
 
@@ -319,67 +342,69 @@ def _symbols(features: frozenset[str]) -> tuple[Symbol, ...]:
     )
 
 
-def _options(
-    facts: dict[str, Any], version: Version, config: Config, dotconfig: Config | None
-) -> tuple[dict[str, bool], dict[str, int]]:
-    """Return the options of the kernel, on or off, and those that are numbers, as they are settled or by default."""
-    table = _table("options")
-    names = [
+def _option_names(facts: dict[str, Any], version: Version) -> list[str]:
+    return [
         name
         for name, option in facts["options"].items()
         if "first" not in option or parse_version(option["first"]) <= version
     ]
-    settled = {name: value for name in names if (value := _from_dotconfig(name, table[name], dotconfig)) is not None}
+
+
+def _options(
+    facts: dict[str, Any], version: Version, config: Config, dotconfig: Config | None
+) -> tuple[dict[str, bool], dict[str, int]]:
+    """Return the options of the kernel, on or off, and those that are numbers, as they are settled or by default."""
+    names = _option_names(facts, version)
+    settled: dict[str, bool | int] = {}
+    for name in names:
+        value = _from_dotconfig(known_options()[name], dotconfig)
+        if value is not None:
+            check_setting(name, value)
+            settled[name] = value
     settled |= _settled(facts, names, config)
     options: dict[str, bool] = {}
     numbers: dict[str, int] = {}
     for name in names:
-        option = table[name]
-        if option.get("type") == "number":
-            numbers[name] = int(settled.get(name, option["default"]))
+        option = known_options()[name]
+        default = option.default if dotconfig is None else option.kconfig
+        if option.is_number:
+            numbers[name] = int(settled.get(name, default))
             continue
-        default = option.get("kconfig", option["default"]) if dotconfig is not None else option["default"]
-        default = default and all(options[need] for need in (*option.get("needs", ()), *option.get("follows", ())))
+        default = default and all(options[need] for need in (*option.needs, *option.follows))
         options[name] = bool(settled.get(name, default))
-        missing = [need for need in option.get("needs", ()) if options[name] and not options[need]]
+        missing = [need for need in option.needs if options[name] and not options[need]]
         if missing:
             raise LpgenError(f"{name}=y needs {missing[0]}=y", hint=f"set {missing[0]}=y, or {name}=n")
     return options, numbers
 
 
-def _from_dotconfig(name: str, option: Mapping[str, Any], dotconfig: Config | None) -> bool | int | None:
+def _from_dotconfig(option: Option, dotconfig: Config | None) -> bool | int | None:
     if dotconfig is None:
         return None
-    value = dotconfig.get(name)
-    return dotconfig.get(option["alias"]) if value is None and "alias" in option else value
+    return dotconfig.get(option.name, dotconfig.get(option.alias))
 
 
 def _settled(facts: dict[str, Any], names: list[str], config: Config) -> dict[str, bool | int]:
     """Return the settings of a person by the names of this generation. Raises LpgenError for one it does not have."""
-    table = _table("options")
-    aliases = {table[name]["alias"]: name for name in names if "alias" in table[name]}
+    aliases = {known_options()[name].alias: name for name in names if known_options()[name].alias}
     settled: dict[str, bool | int] = {}
     for given, value in config.items():
         name = aliases.get(given, given)
         if name not in names:
             _refuse_option(facts, given, names)
-        if table[name].get("type") == "number":
-            if isinstance(value, bool) or value not in _NUMBERS:
-                reason = f"{name}={'y' if value is True else 'n' if value is False else value}: not a number of it"
-                raise LpgenError(reason, hint=f"give a number from {_NUMBERS.start} to {_NUMBERS.stop - 1}")
-        elif value not in (0, 1):
-            raise LpgenError(f"{name}={value}: it is on or off", hint=f"write {name}=y or {name}=n")
+        check_setting(name, value)
         if settled.get(name, value) != value:
-            raise LpgenError(f"{given} and {name} contradict each other", hint=f"{name} is what {given} sets")
+            alias = known_options()[name].alias
+            raise LpgenError(f"{alias} and {name} contradict each other", hint=f"{alias} sets {name}")
         settled[name] = value
     return settled
 
 
 def _refuse_option(facts: dict[str, Any], given: str, names: list[str]) -> None:
     near = closest(given.removeprefix("CONFIG_"), [known.removeprefix("CONFIG_") for known in names])
-    if given in _table("options"):
+    if given in known_options():
         reason = f"{given} changes nothing in generation {facts['id']}"
     else:
         reason = f"{given} is not an option of generation {facts['id']}"
-    close = near is not None and given not in _table("options")
+    close = near is not None and given not in known_options()
     raise LpgenError(reason, hint=f"did you mean CONFIG_{near}?" if close else f"it has {', '.join(names)}")

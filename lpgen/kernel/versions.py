@@ -38,6 +38,19 @@ def version_text(version: Version) -> str:
     return f"{major}.{minor}.{point}" if point else f"{major}.{minor}"
 
 
+def previous_release(version: Version) -> Version:
+    """Return the release before the one that ``version`` belongs to: 5.19 for 6.0."""
+    major, minor, _ = version
+    return (major, minor - 1, 0) if minor else (major - 1, _LAST_OF_SERIES[major - 1], 0)
+
+
+def span_text(first: str, last: str | None) -> str:
+    """Return a span of kernels as it is shown: 4.7-4.11, 4.12, 6.13-, and 4.14.334-4.14.y to the end of that series."""
+    if last is None:
+        return f"{first}-"
+    return first if first == last else f"{first}-{last}.y" if parse_version(first)[2] else f"{first}-{last}"
+
+
 def in_span(version: Version, first: str, last: str | None) -> bool:
     """Say whether ``version`` lies in ``first`` .. ``last``, both included.
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from lpgen import __version__
 from lpgen.errors import LpgenError
-from lpgen.kernel.generations import Kernel, required_names, setting_text, settings_of
+from lpgen.kernel.generations import Kernel, required_names, settings_of
+from lpgen.kernel.options import setting_text
 from lpgen.source.conditions import Conditions
 from lpgen.source.render import Rendered, render
 

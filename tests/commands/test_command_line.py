@@ -52,7 +52,19 @@ def test_version(lpgen: Here) -> None:
     assert lpgen("--version").out == f"lpgen, version {__version__}\n"
 
 
-@pytest.mark.parametrize("args", [["--help"], ["--version"], ["emit", "--out", "x"], ["emit", "--help"], ["offsets"]])
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["--help"],
+        ["--version"],
+        ["emit", "--out", "x"],
+        ["emit", "--help"],
+        ["offsets"],
+        ["kernels"],
+        ["kernels", "6.1"],
+        ["diff", "4.7", "4.12"],
+    ],
+)
 def test_what_is_not_used_is_not_loaded(tmp_path: Path, args: list[str]) -> None:
     code = (
         "import sys; from lpgen.cli import run; code = run(sys.argv[1:]); "

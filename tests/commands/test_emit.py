@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 import re
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.commands.tools import Here, program
+from lpgen.kernel.generations import every_config, kernel
+from lpgen.kernel.options import setting_text
+from tests.commands.tools import Here, Ran, program
 
 STYLES = ("kernel", "standalone")
 CONFIGS = [
@@ -115,3 +118,136 @@ def test_emitted_text_is_plain(lpgen: Here) -> None:
         assert not text.endswith("\n\n")
         assert not re.search(r"[ \t]$", text, re.MULTILINE)
         assert "\r" not in text
+
+
+@pytest.mark.parametrize(
+    ("version", "name"),
+    [
+        ("4.11", "entry_64.S"),
+        ("4.12", "ftrace_64_mprofile.S"),
+        ("5.17", "ftrace_64_mprofile.S"),
+        ("6.1.192", "ftrace_mprofile.S"),
+        ("6.12", "ftrace_entry.S"),
+    ],
+)
+def test_default_file_has_the_name_of_the_kernels(lpgen: Here, version: str, name: str) -> None:
+    assert lpgen("emit", "--kernel", version).err.startswith(f"out/{name}: ")
+    assert lpgen.tree().keys() == {"out", f"out/{name}"}
+    change = lpgen("emit", "--kernel", version, "--all", "--out-dir", "change")
+    assert change.err.startswith(f"change/{name}: ")
+    assert Path("change", name).read_text() == Path("out", name).read_text()
+
+
+DOTCONFIG = """\
+# Linux/powerpc 6.13.4 Kernel Configuration
+CONFIG_PPC64=y
+CONFIG_LIVEPATCH=y
+CONFIG_LIVEPATCH_64=y
+# CONFIG_FUNCTION_GRAPH_TRACER is not set
+CONFIG_PPC_FTRACE_OUT_OF_LINE=y
+# CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS is not set
+CONFIG_PPC_FTRACE_OUT_OF_LINE_NUM_RESERVE=8
+"""
+
+
+def test_options_of_a_dotconfig(lpgen: Here) -> None:
+    Path(".config").write_text(DOTCONFIG)
+    text = emitted(lpgen, "--kernel", "6.13", "--config", ".config")
+    assert text == emitted(
+        lpgen,
+        *("--kernel", "6.13", "--config", "CONFIG_FUNCTION_GRAPH_TRACER=n"),
+        *("--config", "CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS=n"),
+        *("--config", "CONFIG_PPC_FTRACE_OUT_OF_LINE_NUM_RESERVE=8"),
+    )
+    # The banner names the settings, not the file: it makes the same text where there is no such file.
+    assert ".config" not in banner(text)
+    assert emitted(lpgen, *banner(text)[1:]) == text
+    for setting in ("CONFIG_FUNCTION_GRAPH_TRACER=n", "CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS=n"):
+        assert f"\n * {setting}\n" in text
+
+
+def test_a_setting_wins_over_a_dotconfig_and_a_dotconfig_over_the_one_before(lpgen: Here) -> None:
+    Path(".config").write_text(DOTCONFIG)
+    Path("graph.config").write_text("CONFIG_FUNCTION_GRAPH_TRACER=y\n")
+    for before, on in (((), "n"), (("--config", "CONFIG_FUNCTION_GRAPH_TRACER=y"), "y")):
+        text = emitted(lpgen, "--kernel", "6.12", *before, "--config", ".config")
+        assert f"\n * CONFIG_FUNCTION_GRAPH_TRACER={on}\n" in text
+    merged = emitted(lpgen, "--kernel", "6.12", "--config", ".config", "--config", "graph.config")
+    assert "\n * CONFIG_FUNCTION_GRAPH_TRACER=y\n * CONFIG_LIVEPATCH_64=y\n" in merged
+
+
+def test_a_dotconfig_without_livepatch(lpgen: Here) -> None:
+    Path(".config").write_text("CONFIG_PPC64=y\n")
+    text = emitted(lpgen, "--kernel", "6.12", "--config", ".config")
+    assert "\n * CONFIG_LIVEPATCH_64=n\n" in text
+    assert "livepatch_handler" not in text.split("*/", 2)[2]
+
+
+IFDEF = ["4.7", "4.14.336", "5.4", "6.5", "6.12", "6.18"]
+
+
+@pytest.mark.parametrize(
+    ("version", "settings"),
+    [
+        (version, tuple(setting_text(name, value) for name, value in config.items()))
+        for version in IFDEF
+        for config in every_config(version)
+    ],
+    ids=lambda value: value if isinstance(value, str) else "".join(setting[-1] for setting in value),
+)
+def test_one_file_for_every_configuration(lpgen: Here, version: str, settings: tuple[str, ...]) -> None:
+    """Its #ifdefs resolved for a configuration, it assembles to the words of the text for that configuration."""
+    chosen = ["--kernel", version, *(word for setting in settings for word in ("--config", setting))]
+    Path("all.S").write_text(emitted(lpgen, "--kernel", version, "--ifdef"))
+    Path("one.S").write_text(emitted(lpgen, *chosen))
+    one, every = (lpgen("assemble", name, "--format", "hex", *chosen) for name in ("one.S", "all.S"))
+    assert (one.code, every.code) == (0, 0), every.err
+    assert every.out == one.out
+    assert one.out.count("\n") > 60
+
+
+@pytest.mark.parametrize("version", IFDEF)
+def test_ifdef_is_the_same_for_every_setting_and_its_banner_makes_it(lpgen: Here, version: str) -> None:
+    text = emitted(lpgen, "--kernel", version, "--ifdef")
+    assert f"\n#ifdef {kernel(version).option_of('CONFIG_LIVEPATCH')}\n" in text
+    assert "#error" not in text
+    assert len(re.findall("^#if", text, re.MULTILINE)) == text.count("#endif")
+    assert banner(text) == ["emit", "--kernel", version, "--ifdef"]
+    assert emitted(lpgen, "--kernel", version, "--ifdef", "--config", "CONFIG_LIVEPATCH=n") == text
+    assert emitted(lpgen, *banner(text)[1:]) == text
+
+
+def test_diff_with_what_is_there(lpgen: Here) -> None:
+    assert lpgen("emit", "--kernel", "6.12", "--out", "tree.S").code == 0
+    before = lpgen.tree()
+    assert lpgen("emit", "--kernel", "6.12", "--diff", "tree.S") == Ran(0, "", "")
+    ran = lpgen("emit", "--kernel", "6.7", "--diff", "tree.S")
+    assert (ran.code, ran.err) == (1, "")
+    lines = ran.out.splitlines()
+    assert lines[:2] == ["--- tree.S", "+++ ftrace_entry.S"]
+    assert lines.count("+\tnop") == 2
+    assert "- * lpgen 0.1.0: lpgen emit --kernel 6.12" in lines
+    assert "+ * lpgen 0.1.0: lpgen emit --kernel 6.7" in lines
+    assert lpgen.tree() == before
+
+
+def test_diff_of_what_a_person_changed(lpgen: Here) -> None:
+    text = emitted(lpgen)
+    Path("mine.S").write_text(text.replace("\tbctrl\n", "\tbctrl\n\tnop\n"))
+    ran = lpgen("emit", "--diff", "mine.S")
+    assert (ran.code, [line for line in ran.out.splitlines()[2:] if line[0] in "+-"]) == (1, ["-\tnop"])
+
+
+@pytest.mark.parametrize(
+    ("change", "shown"),
+    [
+        (lambda text: text.replace("\n", "\r\n"), "-\tbctrl\r\n"),
+        (lambda text: text[:-1], "-\tblr\n\\ No newline at end of file\n+\tblr\n"),
+    ],
+    ids=["line ends", "last newline"],
+)
+def test_diff_shows_what_is_hard_to_see(lpgen: Here, change: Callable[[str], str], shown: str) -> None:
+    Path("mine.S").write_bytes(change(emitted(lpgen)).encode())
+    ran = lpgen("emit", "--diff", "mine.S")
+    assert ran.code == 1
+    assert shown in ran.out

@@ -134,7 +134,14 @@ def test_named_pipe_is_written_to(lpgen: Here) -> None:
 
 
 @pytest.mark.parametrize(
-    "args", [["emit", "--out", "-"], ["verify", "--callers", "3"], ["verify", "--callers", "3", "--json"], ["doctor"]]
+    "args",
+    [
+        ["emit", "--out", "-"],
+        ["verify", "--callers", "3"],
+        ["verify", "--callers", "3", "--json"],
+        ["doctor"],
+        ["diff", "4.7", "6.18"],
+    ],
 )
 def test_reader_that_goes_away(tmp_path: Path, args: list[str]) -> None:
     read, write = os.pipe()

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from lpgen.assembly import write_object
 from lpgen.cli import cli
-from lpgen.kernel.generations import kernel, setting_text
+from lpgen.kernel.generations import setting_text
 
 # The rest of the kernel: what the trampolines refer to, and a call site that refers to them. C puts function_trace_op
 # in .data, reached through the TOC; the tracer is what ftrace would patch in.
@@ -135,9 +135,7 @@ def branches(linked: build.Binary) -> set[int | None]:
 
 @build.needs_gnu
 @pytest.mark.parametrize("version", ["4.7", "5.1", build.NEWEST])
-def test_the_standalone_text_is_assembled_in_the_same_way(
-    version: str, tmp_path: Path
-) -> None:
+def test_the_standalone_text_is_assembled_in_the_same_way(version: str, tmp_path: Path) -> None:
     for what in all_on_and_all_off(version, "standalone"):
         with build.named(what):
             theirs = build.read(build.compile_gnu(what, tmp_path).read_bytes())

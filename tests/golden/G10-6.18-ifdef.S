@@ -134,7 +134,7 @@ _GLOBAL(ftrace_regs_caller)
 	/* r14 is saved and comes back from pt_regs (X2): nip can stay in it meanwhile */
 #ifdef CONFIG_PPC_FTRACE_OUT_OF_LINE
 	mflr	r15				/* the same for the way back to the stub */
-	lwz	r14, 4(r15)			/* b nip: opcode 18, displacement in the low 26 bits */
+	lwz	r14, 4(r15)			/* b nip: opcode 18, 26 bits of displacement */
 	xoris	r14, r14, 0x4a00		/* opcode off, sign bit flipped */
 	addis	r14, r14, -0x200		/* and extended */
 	add	r14, r14, r15
@@ -287,8 +287,8 @@ ftrace_regs_call:
  * On exit to B (X1): CTR = nip, LR = r0 = regs->link; out of line LR = the stub's
  *   mtlr, r0 = regs->link. r1, r2, r13-r31 and every FPR and VR as on entry; r3-r10
  *   as regs has them.
- * MAY CHANGE on the way to B: r0 and LR (by an edit of regs->link), r11, r12,
- *   CTR, CR0, CR1, CR5-CR7, XER; memory: the new frames and 16(A's frame) (T5).
+ * MAY CHANGE on the way to B: r0 and LR (by an edit of regs->link), r11, r12, CTR,
+ *   CR0, CR1, CR5-CR7, XER; memory: the new frames and 16(A's frame) (T5).
  *
  * Assumes: as ftrace_regs_caller, but for r14 and r15.
  *
@@ -332,7 +332,7 @@ _GLOBAL(ftrace_caller)
 	std	r9, GPR9(r1)
 	std	r10, GPR10(r1)
 #ifdef CONFIG_PPC_FTRACE_OUT_OF_LINE
-	lwz	r12, 4(r11)			/* b nip: opcode 18, displacement in the low 26 bits */
+	lwz	r12, 4(r11)			/* b nip: opcode 18, 26 bits of displacement */
 	std	r11, 32(r1)			/* for the way back to the stub */
 	xoris	r12, r12, 0x4a00		/* opcode off, sign bit flipped */
 	addis	r12, r12, -0x200		/* and extended */

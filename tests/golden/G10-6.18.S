@@ -137,7 +137,7 @@ _GLOBAL(ftrace_regs_caller)
 
 	/* r14 is saved and comes back from pt_regs (X2): nip can stay in it meanwhile */
 	mflr	r15				/* the same for the way back to the stub */
-	lwz	r14, 4(r15)			/* b nip: opcode 18, displacement in the low 26 bits */
+	lwz	r14, 4(r15)			/* b nip: opcode 18, 26 bits of displacement */
 	xoris	r14, r14, 0x4a00		/* opcode off, sign bit flipped */
 	addis	r14, r14, -0x200		/* and extended */
 	add	r14, r14, r15
@@ -238,8 +238,8 @@ _GLOBAL(ftrace_regs_caller)
  * On entry, and with tracing off or a direct trampoline: as ftrace_regs_caller.
  * On exit to the stub (X1): LR = the stub's mtlr, r0 = regs->link; r1, r2, r13-r31
  *   and every FPR and VR as on entry; r3-r10 as regs has them.
- * MAY CHANGE on the way to B: r0 and LR (by an edit of regs->link), r11, r12,
- *   CTR, CR0, CR1, CR5-CR7, XER; memory: the new frames and 16(A's frame) (T5).
+ * MAY CHANGE on the way to B: r0 and LR (by an edit of regs->link), r11, r12, CTR,
+ *   CR0, CR1, CR5-CR7, XER; memory: the new frames and 16(A's frame) (T5).
  *
  * Assumes: as ftrace_regs_caller, but for r14 and r15.
  *
@@ -272,7 +272,7 @@ _GLOBAL(ftrace_caller)
 	std	r8, GPR8(r1)
 	std	r9, GPR9(r1)
 	std	r10, GPR10(r1)
-	lwz	r12, 4(r11)			/* b nip: opcode 18, displacement in the low 26 bits */
+	lwz	r12, 4(r11)			/* b nip: opcode 18, 26 bits of displacement */
 	std	r11, 32(r1)			/* for the way back to the stub */
 	xoris	r12, r12, 0x4a00		/* opcode off, sign bit flipped */
 	addis	r12, r12, -0x200		/* and extended */

@@ -131,7 +131,7 @@ ftrace_call:
 
 	/* X1: what the tracer left in nip and link is where B goes on and returns to */
 	ld	r12, _NIP(r1)
-	cmpd	r12, r14			/* for the bne below: nothing behind the cmpwi sets CR0 */
+	cmpd	r12, r14			/* for the bne below: nothing more sets CR0 */
 
 	/*
 	 * By a kprobe at this call site, or by livepatch? A kprobe's nip is gone on at as

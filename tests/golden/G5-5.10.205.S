@@ -191,7 +191,8 @@ ftrace_regs_call:
  * On entry, and with tracing off: as ftrace_regs_caller.
  * On exit to B (X1): CTR = nip, LR = r0 = return address into A; r1-r10, r13-r31 and
  *   every FPR and VR as on entry.
- * MAY CHANGE on the way to B: r11, r12, CTR, CR0, CR1, CR5-CR7, XER; memory: the new frames and 16(A's frame) (T5).
+ * MAY CHANGE on the way to B: r11, r12, CTR,
+ *   CR0, CR1, CR5-CR7, XER; memory: the new frames and 16(A's frame) (T5).
  *
  * Assumes: as ftrace_regs_caller, but for r14.
  *

@@ -2,73 +2,205 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lpgen.errors import LpgenError
 from lpgen.kernel import generations
-from lpgen.kernel.generations import defined_offsets, kernel, required_names, supported
+from lpgen.kernel.generations import (
+    Stretch,
+    defined_offsets,
+    every_config,
+    feature_texts,
+    kernel,
+    option_names,
+    required_names,
+    settings_of,
+    spans,
+    stretches,
+    supported,
+    versions_of,
+)
 from lpgen.kernel.names import KINDS, known_names
 from lpgen.kernel.offsets import read_offsets
+from lpgen.kernel.options import known_options, setting_text
+from lpgen.kernel.versions import parse_version
 
 DATA = Path(__file__).parent / "data"
 
+# Contract section 6, by hand: version, generation, layout, whether B gets a frame of its own, the file replaced.
+KERNELS = [
+    ("4.7", "G1", "L1", False, "entry_64.S"),
+    ("4.11.12", "G1", "L1", False, "entry_64.S"),
+    ("4.12", "G2", "L1", False, "trace/ftrace_64_mprofile.S"),
+    ("4.13", "G3", "L1", False, "trace/ftrace_64_mprofile.S"),
+    ("4.14", "G3", "L1", False, "trace/ftrace_64_mprofile.S"),
+    ("4.14.333", "G3", "L1", False, "trace/ftrace_64_mprofile.S"),
+    ("4.14.334", "G3", "L1", True, "trace/ftrace_64_mprofile.S"),
+    ("4.14.336", "G3", "L1", True, "trace/ftrace_64_mprofile.S"),
+    ("4.15", "G3", "L1", False, "trace/ftrace_64_mprofile.S"),
+    ("4.17", "G3", "L1", False, "trace/ftrace_64_mprofile.S"),
+    ("4.18", "G4", "L1", False, "trace/ftrace_64_mprofile.S"),
+    ("4.19.302", "G4", "L1", False, "trace/ftrace_64_mprofile.S"),
+    ("4.19.303", "G4", "L1", True, "trace/ftrace_64_mprofile.S"),
+    ("4.20", "G4", "L2", False, "trace/ftrace_64_mprofile.S"),
+    ("5.0.21", "G4", "L2", False, "trace/ftrace_64_mprofile.S"),
+    ("5.1", "G5", "L2", False, "trace/ftrace_64_mprofile.S"),
+    ("5.4.264", "G5", "L2", False, "trace/ftrace_64_mprofile.S"),
+    ("5.4.265", "G5", "L2", True, "trace/ftrace_64_mprofile.S"),
+    ("5.10", "G5", "L2", False, "trace/ftrace_64_mprofile.S"),
+    ("5.10.204", "G5", "L2", False, "trace/ftrace_64_mprofile.S"),
+    ("5.10.205", "G5", "L2", True, "trace/ftrace_64_mprofile.S"),
+    ("5.11", "G5", "L3", False, "trace/ftrace_64_mprofile.S"),
+    ("5.15", "G5", "L3", False, "trace/ftrace_64_mprofile.S"),
+    ("5.17", "G5", "L3", False, "trace/ftrace_64_mprofile.S"),
+    ("5.18", "G6", "L3", False, "trace/ftrace_mprofile.S"),
+    ("5.19", "G7", "L3", False, "trace/ftrace_mprofile.S"),
+    ("6.1", "G7", "L3", False, "trace/ftrace_mprofile.S"),
+    ("6.1.44", "G7", "L3", False, "trace/ftrace_mprofile.S"),
+    ("6.1.45", "G7", "L3", True, "trace/ftrace_mprofile.S"),
+    ("6.1.192", "G7", "L3", True, "trace/ftrace_mprofile.S"),
+    ("6.2", "G7", "L4", False, "trace/ftrace_mprofile.S"),
+    ("6.4", "G7", "L4", False, "trace/ftrace_mprofile.S"),
+    ("6.5", "G8", "L4", True, "trace/ftrace_mprofile.S"),
+    ("6.6", "G8", "L4", True, "trace/ftrace_entry.S"),
+    ("6.7", "G8", "L4", True, "trace/ftrace_entry.S"),
+    ("6.8", "G9", "L4", True, "trace/ftrace_entry.S"),
+    ("6.12.117", "G9", "L4", True, "trace/ftrace_entry.S"),
+    ("6.13", "G10", "L4", True, "trace/ftrace_entry.S"),
+    ("6.17", "G10", "L4", True, "trace/ftrace_entry.S"),
+    ("6.18", "G10", "L4", True, "trace/ftrace_entry.S"),
+    ("7.0", "G10", "L4", True, "trace/ftrace_entry.S"),
+]
+# The same section and section 8: the kernel from which on a feature is there, and the last with it.
+FEATURES = {
+    "graph_frame_in_caller": ("4.7", "4.11"),
+    "kprobe_test": ("4.13", "4.17"),
+    "two_entries": ("4.18", None),
+    "tracing_switch": ("4.18", None),
+    "thread_info_on_stack": ("4.7", "5.0"),
+    "thread_info_in_task": ("5.1", None),
+    "graph_passes_sp": ("5.1", "5.17"),
+    "graph_hook": ("4.7", "5.17"),
+    "partial_regs": ("5.18", None),
+    "mcount": ("6.6", None),
+    "return_to_handler": ("6.6", None),
+    "tramp_areas": ("6.6", None),
+    "call_with_nop": ("4.7", "6.7"),
+    "out_of_line": ("6.13", None),
+    "call_ops": ("6.13", None),
+    "direct_calls": ("6.13", None),
+    "ops_from_toc": ("4.7", "6.12"),
+    "return_regs": ("6.18", None),
+    "full_regs": ("4.7", None),
+    "livepatch": ("4.7", None),
+}
+ALL_VERSIONS = [version for generation, *_ in spans() for version in versions_of(generation)]
+
+
+@pytest.mark.parametrize(("version", "generation", "layout", "frame", "file"), KERNELS, ids=lambda value: str(value))
+def test_section_6(version: str, generation: str, layout: str, frame: bool, file: str) -> None:
+    made = kernel(version)
+    assert (made.version, made.generation, made.layout) == (version, generation, layout)
+    assert ("frame_for_b" in made.features) is frame
+    assert made.file == f"arch/powerpc/kernel/{file}"
+    assert bool(made.section) is (generation == "G1")
+    assert made.offsets.label == f"layout {layout}, default paca"
+    assert made.offsets_file is None
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_where_a_feature_begins_and_ends(feature: str) -> None:
+    first, last = FEATURES[feature]
+    for version, *_ in KERNELS:
+        release = parse_version(version)[:2]
+        there = parse_version(first)[:2] <= release and (last is None or release <= parse_version(last)[:2])
+        assert (feature in kernel(version).features) is there, version
+
+
+def test_every_feature_is_in_a_table_of_this_test() -> None:
+    assert {*FEATURES, "frame_for_b"} == feature_texts().keys()
+
 
 @pytest.mark.parametrize(
-    "version", ["4.7", "v4.7", "4.7-rc1", "4.7.10", "4.8", "4.9.337", "4.10.17", "4.11", "4.11.12"]
+    ("version", "since"),
+    [("4.14.336", "4.14.334"), ("4.19.303", "4.19.303"), ("5.4.300", "5.4.265"), ("6.1.192", "6.1.45")],
 )
-def test_g1_kernels(version: str) -> None:
-    made = kernel(version)
-    assert (made.generation, made.layout) == ("G1", "L1")
-    assert made.file == "arch/powerpc/kernel/entry_64.S"
-    assert made.features == {
-        "full_regs",
-        "thread_info_on_stack",
-        "livepatch",
-        "graph_hook",
-        "graph_frame_in_caller",
-        "ops_from_toc",
-        "call_with_nop",
-    }
-    assert made.offsets["TI_livepatch_sp"] == 24
-    assert made.offsets.label == "layout L1, default paca"
-    assert made.offsets_file is None
+def test_a_back_port_is_told_from_what_a_generation_has(version: str, since: str) -> None:
+    assert kernel(version).backports == {"frame_for_b": since}
+    assert kernel("6.12").backports == {}
+
+
+@pytest.mark.parametrize(
+    ("version", "names"),
+    [
+        ("4.7", "ftrace_caller ftrace_call ftrace_graph_call ftrace_graph_stub ftrace_graph_caller"),
+        ("4.18", "ftrace_regs_caller ftrace_regs_call ftrace_caller ftrace_call ftrace_no_trace ftrace_graph_call"),
+        ("5.18", "ftrace_regs_caller ftrace_regs_call ftrace_caller ftrace_call ftrace_no_trace"),
+        ("6.6", "ftrace_call _mcount mcount return_to_handler ftrace_tramp_text ftrace_tramp_init"),
+        ("6.13", "ftrace_no_trace ftrace_stub_direct_tramp ftrace_ool_stub_text_count ftrace_ool_stub_text"),
+    ],
+)
+def test_symbols(version: str, names: str) -> None:
+    assert {*names.split(), "ftrace_stub", "livepatch_handler"} <= {symbol.name for symbol in kernel(version).symbols}
+
+
+def test_symbols_that_are_gone() -> None:
+    def names(version: str, **config: bool) -> set[str]:
+        return {symbol.name for symbol in kernel(version, config=config).symbols}
+
+    assert not names("5.18") & {"ftrace_graph_call", "ftrace_graph_stub", "ftrace_graph_caller"}
+    assert not names("6.13") & {"ftrace_call", "ftrace_regs_call"}
+    assert {"ftrace_call", "ftrace_regs_call"} <= names("6.13", CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS=False)
+    assert not names("6.13", CONFIG_PPC_FTRACE_OUT_OF_LINE=False) & {"ftrace_ool_stub_text"}
+    assert not names("4.17") & {"ftrace_regs_caller"}
+
+
+def test_call_sites() -> None:
+    inline = (("mflr r0", "bl ftrace_caller"), ("mflr r0", "std r0,16(r1)", "bl ftrace_caller"))
+    assert kernel("4.7").call_sites == kernel("6.12").call_sites == inline
+    assert kernel("6.13").call_sites == (("b stub",),)
+    assert kernel("6.13", config={"CONFIG_PPC_FTRACE_OUT_OF_LINE": False}).call_sites == inline
+
+
+@pytest.mark.parametrize(("version", "value"), [("4.7", 24), ("5.0.21", 24), ("5.1", 16), ("6.18", 16)])
+def test_livepatch_sp(version: str, value: int) -> None:
+    assert kernel(version).offsets["TI_livepatch_sp"] == value
 
 
 def test_the_default_is_4_7() -> None:
     assert kernel() == kernel("4.7")
-    assert kernel("v4.7").version == "4.7"
-    assert supported() == ("4.7", "4.11")
+    assert kernel("v4.7").version == kernel("4.7-rc1").version == "4.7"
+    assert supported() == ("4.7", None)
 
 
 def test_a_kernel_can_be_hashed() -> None:
     assert len({kernel(), kernel("4.7"), kernel("4.8")}) == 2
 
 
+@pytest.mark.parametrize("version", ["4.7", "5.4.265", "6.12"])
 @pytest.mark.parametrize("livepatch", [True, False])
 @pytest.mark.parametrize("graph", [True, False])
-def test_options_decide_on_features_and_symbols(livepatch: bool, graph: bool) -> None:
-    made = kernel(config={"CONFIG_LIVEPATCH": livepatch, "CONFIG_FUNCTION_GRAPH_TRACER": graph})
+def test_options_decide_on_features_and_symbols(version: str, livepatch: bool, graph: bool) -> None:
+    made = kernel(version, config={"CONFIG_LIVEPATCH": livepatch, "CONFIG_FUNCTION_GRAPH_TRACER": graph})
     symbols = {symbol.name for symbol in made.symbols}
     assert ("livepatch" in made.features) is livepatch
     assert ("livepatch_handler" in symbols) is livepatch
     assert ("TI_livepatch_sp" in required_names(made)) is livepatch
-    assert ("TI_livepatch_sp" in defined_offsets(made)) is livepatch
-    assert {"graph_hook", "graph_frame_in_caller"} <= made.features if graph else "graph_hook" not in made.features
-    assert {"ftrace_graph_call", "ftrace_graph_stub", "ftrace_graph_caller"} & symbols == (
-        {"ftrace_graph_call", "ftrace_graph_stub", "ftrace_graph_caller"} if graph else set()
-    )
+    assert made.offsets.keys() - defined_offsets(made).keys() == (set() if livepatch else {"TI_livepatch_sp"})
+    assert bool({"graph_hook", "return_to_handler"} & made.features) is graph
+    assert bool({"ftrace_graph_call", "return_to_handler"} & symbols) is graph
     assert {"ftrace_caller", "ftrace_call", "ftrace_stub"} <= symbols
 
 
 @pytest.mark.parametrize(
     ("version", "message"),
     [
-        ("4.12", "lpgen has kernels 4.7 to 4.11 so far; 4.12 is not among them, the nearest is --kernel 4.11"),
-        ("6.12.117", "lpgen has kernels 4.7 to 4.11 so far; 6.12.117 is not among them, the nearest is --kernel 4.11"),
         (
             "4.6.7",
             "kernel 4.6.7 has no livepatch on ppc64le: livepatch on ppc64le came with 4.7; use --kernel 4.7 or later",
@@ -84,17 +216,163 @@ def test_a_kernel_that_lpgen_does_not_have(version: str, message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"),
+    ("version", "name", "message"),
     [
-        ("CONFIG_LIVEPATHC", "did you mean CONFIG_LIVEPATCH?"),
-        ("LIVEPATCH", "did you mean CONFIG_LIVEPATCH?"),
-        ("CONFIG_SMP", "it has CONFIG_LIVEPATCH, CONFIG_FUNCTION_GRAPH_TRACER"),
+        ("4.7", "CONFIG_LIVEPATHC", "is not an option of generation G1; did you mean CONFIG_LIVEPATCH?"),
+        ("4.7", "LIVEPATCH", "is not an option of generation G1; did you mean CONFIG_LIVEPATCH?"),
+        (
+            "4.7",
+            "CONFIG_SMP",
+            "is not an option of generation G1; it has CONFIG_LIVEPATCH, CONFIG_FUNCTION_GRAPH_TRACER",
+        ),
+        # An option of other generations is no misspelling.
+        (
+            "4.7",
+            "CONFIG_LIVEPATCH_64",
+            "changes nothing in generation G1; it has CONFIG_LIVEPATCH, CONFIG_FUNCTION_GRAPH_TRACER",
+        ),
+        ("6.5", "CONFIG_FUNCTION_GRAPH_TRACER", "changes nothing in generation G8; it has CONFIG_LIVEPATCH_64"),
     ],
 )
-def test_an_unknown_option(name: str, hint: str) -> None:
+def test_an_option_that_the_generation_does_not_have(version: str, name: str, message: str) -> None:
     with pytest.raises(LpgenError) as caught:
-        kernel(config={name: True})
-    assert str(caught.value) == f"{name} is not an option of generation G1; {hint}"
+        kernel(version, config={name: True})
+    assert str(caught.value) == f"{name} {message}"
+
+
+OOL, CALL_OPS, DIRECT, RESERVE = (
+    "CONFIG_PPC_FTRACE_OUT_OF_LINE",
+    "CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS",
+    "CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS",
+    "CONFIG_PPC_FTRACE_OUT_OF_LINE_NUM_RESERVE",
+)
+
+
+@pytest.mark.parametrize(
+    ("config", "on"),
+    [
+        ({}, {OOL, CALL_OPS, DIRECT}),
+        ({OOL: False}, set()),
+        ({CALL_OPS: False}, {OOL}),
+        ({CALL_OPS: False, DIRECT: True}, {OOL, DIRECT}),
+        ({DIRECT: False}, {OOL, CALL_OPS}),
+        ({OOL: False, CALL_OPS: False, DIRECT: False}, set()),
+    ],
+)
+def test_options_follow_from_others(config: dict[str, bool], on: set[str]) -> None:
+    made = kernel("6.13", config=config)
+    assert {name for name in (OOL, CALL_OPS, DIRECT) if made.options[name]} == on
+    assert {"out_of_line", "call_ops", "direct_calls", "ops_from_toc"} & made.features == {
+        name
+        for name, there in (
+            ("out_of_line", OOL in on),
+            ("call_ops", CALL_OPS in on),
+            ("direct_calls", DIRECT in on),
+            ("ops_from_toc", CALL_OPS not in on),
+        )
+        if there
+    }
+
+
+@pytest.mark.parametrize("name", [CALL_OPS, DIRECT])
+def test_an_option_without_what_it_needs(name: str) -> None:
+    with pytest.raises(LpgenError) as caught:
+        kernel("6.13", config={OOL: False, name: True})
+    assert str(caught.value) == f"{name}=y needs {OOL}=y; set {OOL}=y, or {name}=n"
+
+
+def test_the_old_name_of_an_option() -> None:
+    made = kernel("6.12", config={"CONFIG_LIVEPATCH": False})
+    assert made.options == {"CONFIG_LIVEPATCH_64": False, "CONFIG_FUNCTION_GRAPH_TRACER": True}
+    assert made == kernel("6.12", config={"CONFIG_LIVEPATCH": False, "CONFIG_LIVEPATCH_64": False})
+    assert made.option_of("CONFIG_LIVEPATCH") == "CONFIG_LIVEPATCH_64"
+    assert kernel("4.7").option_of("CONFIG_LIVEPATCH") == "CONFIG_LIVEPATCH"
+    assert option_names("6.5") == {
+        "CONFIG_LIVEPATCH": "CONFIG_LIVEPATCH_64",
+        "CONFIG_LIVEPATCH_64": "CONFIG_LIVEPATCH_64",
+    }
+
+
+@pytest.mark.parametrize(
+    "order", [("CONFIG_LIVEPATCH", "CONFIG_LIVEPATCH_64"), ("CONFIG_LIVEPATCH_64", "CONFIG_LIVEPATCH")]
+)
+def test_names_that_contradict_each_other(order: tuple[str, str]) -> None:
+    with pytest.raises(LpgenError) as caught:
+        kernel("6.12", config={order[0]: True, order[1]: False})
+    assert str(caught.value) == (
+        "CONFIG_LIVEPATCH and CONFIG_LIVEPATCH_64 contradict each other; CONFIG_LIVEPATCH sets CONFIG_LIVEPATCH_64"
+    )
+
+
+def test_a_number() -> None:
+    assert kernel("6.13").stub_count == 32768
+    made = kernel("6.13", config={RESERVE: 8})
+    assert (made.stub_count, made.numbers) == (8, {RESERVE: 8})
+    assert RESERVE not in made.options
+    assert kernel("6.12").stub_count == 0
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({RESERVE: 0}, f"{RESERVE}=0: it takes a number; give one from 1 to 1048575"),
+        ({RESERVE: 1 << 20}, f"{RESERVE}=1048576: it takes a number; give one from 1 to 1048575"),
+        ({RESERVE: True}, f"{RESERVE}=y: it takes a number; give one from 1 to 1048575"),
+        ({OOL: 2}, f"{OOL}=2: it is on or off; write {OOL}=y or {OOL}=n"),
+    ],
+)
+def test_a_value_that_the_option_cannot_have(setting: dict[str, int], message: str) -> None:
+    for given in ({"config": setting}, {"dotconfig": setting}):
+        with pytest.raises(LpgenError) as caught:
+            kernel("6.13", **given)  # type: ignore[arg-type]
+        assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("version", ALL_VERSIONS)
+def test_the_fewest_settings_make_the_same_options_again(version: str) -> None:
+    seen = []
+    for config in every_config(version):
+        made = kernel(version, config=config)
+        again = settings_of(made)
+        assert kernel(version, config=again).options == made.options == config
+        for left_out in again:
+            fewer = {name: value for name, value in again.items() if name != left_out}
+            try:
+                assert kernel(version, config=fewer).options != made.options
+            except LpgenError:
+                continue
+        seen.append(again)
+    assert seen[0] == {}
+    assert len({str(settings) for settings in seen}) == len(seen)
+
+
+def test_every_config_leaves_out_what_cannot_be() -> None:
+    assert len(list(every_config("4.7"))) == 4
+    assert len(list(every_config("4.13"))) == 8
+    assert len(list(every_config("6.5"))) == 2
+    # Livepatch and graph tracer, each on and off; out of line with four ways of the two that need it, or without them.
+    assert len(list(every_config("6.13"))) == 4 * 5
+
+
+def test_a_number_is_among_the_settings() -> None:
+    assert settings_of(kernel("6.13", config={RESERVE: 5})) == {RESERVE: 5}
+    assert setting_text(RESERVE, 5) == f"{RESERVE}=5"
+    assert setting_text(OOL, False) == f"{OOL}=n"
+
+
+def test_what_a_dotconfig_does_not_mention_has_kconfigs_default() -> None:
+    assert kernel("6.13", dotconfig={}).options == {
+        "CONFIG_LIVEPATCH_64": False,
+        "CONFIG_FUNCTION_GRAPH_TRACER": True,
+        OOL: True,
+        CALL_OPS: True,
+        DIRECT: True,
+    }
+    assert kernel("6.13", dotconfig={"CONFIG_LIVEPATCH": True}).options["CONFIG_LIVEPATCH_64"]
+    assert not kernel("4.7", dotconfig={}).options["CONFIG_LIVEPATCH"]
+    # What a person sets wins.
+    assert kernel("4.7", dotconfig={}, config={"CONFIG_LIVEPATCH": True}).options["CONFIG_LIVEPATCH"]
+    assert kernel("6.13", dotconfig={OOL: False}).options[CALL_OPS] is False
 
 
 def test_offsets_of_a_person_are_checked_for_what_the_kernel_needs(tmp_path: Path) -> None:
@@ -113,31 +391,127 @@ def test_offsets_of_a_person_are_checked_for_what_the_kernel_needs(tmp_path: Pat
     assert made.offsets_file == "asm-offsets.h"
 
 
-def test_the_data_of_a_generation_is_consistent() -> None:
-    names = known_names()
-    features: set[str] = set()
+@pytest.mark.parametrize("version", ["6.1.192", "6.12.117"])
+def test_lpgens_own_offsets_are_those_of_a_real_build(version: str) -> None:
+    """The paca apart: it depends on the configuration, and the default is that of the older of the two."""
+    real, own = read_offsets(DATA / f"asm-offsets-{version}.h"), kernel(version).offsets
+    both = [name for name in own if name in real and not (name.startswith("PACA") and version == "6.12.117")]
+    assert len(both) > 30
+    assert {name: own[name] for name in both} == {name: real[name] for name in both}
+
+
+def test_the_data_of_the_generations_is_consistent() -> None:
+    names, texts = known_names(), feature_texts()
+    used: set[str] = set(generations._table("backports"))
+    set_options: set[str] = set()
     for facts in generations._generations():
-        features |= facts["features"].keys()
+        used |= facts["features"].keys()
+        set_options |= facts["options"].keys()
         for feature in facts["features"].values():
-            assert feature["what"]
-            assert feature.get("option") in {None, *facts["options"]}
-        assert all(symbol.get("feature") in {None, *facts["features"]} for symbol in facts["symbols"])
+            assert {*feature.get("options", ()), *filter(None, [feature.get("unless")])} <= facts["options"].keys()
+        for site in facts["call_sites"]:
+            assert {site.get("needs", "livepatch"), site.get("unless", "livepatch")} <= texts.keys()
         assert set(facts["new_offsets"]) <= names.keys()
-        assert facts["commits"]
         assert facts["call_sites"]
+        assert facts["title"]
+        assert facts["files"][0]["first"] == facts["first"]
+    assert used == texts.keys()
+    assert all(texts.values())
+    assert set_options == known_options().keys()
+    assert all(option.what for option in known_options().values())
+    for option in known_options().values():
+        assert {*option.needs, *option.follows, *filter(None, [option.alias])} <= known_options().keys()
+    for symbol in generations._table("symbols")["symbols"]:
+        assert {*symbol.get("needs", ()), *symbol.get("unless", ())} <= texts.keys()
+        assert symbol["kind"] in {"function", "label", "data", "area"}
+        assert symbol["what"]
+    for name in names.values():
+        assert set(name.needed) <= {"always", *texts}
+        assert name.option in {"", "CONFIG_BUG", *known_options()}
     assert {name.kind for name in names.values()} <= KINDS
     assert all(name.alias in {"", *names} for name in names.values())
-    assert "livepatch" in features
+
+
+def test_spans_have_no_gap_and_no_overlap() -> None:
+    """Each begins at the release after the one that the one before ends with; the last has no end."""
+    found = list(spans())
+    assert [generation for generation, *_ in found] == [f"G{n}" for n in range(1, len(found) + 1)]
+    for (_, _, last), (_, first, _) in itertools.pairwise(found):
+        assert last is not None
+        assert first in _following(last)
+    assert found[-1][2] is None
+
+
+def _following(release: str) -> tuple[str, str]:
+    major, minor, _ = parse_version(release)
+    return f"{major}.{minor + 1}", f"{major + 1}.0"
+
+
+def test_stretches() -> None:
+    assert [tuple(vars(stretch).values()) for stretch in stretches()] == [
+        ("G1", "4.7", "4.11", False),
+        ("G2", "4.12", "4.12", False),
+        ("G3", "4.13", "4.17", False),
+        ("G3", "4.14.334", "4.14", True),
+        ("G4", "4.18", "4.19", False),
+        ("G4", "4.19.303", "4.19", True),
+        ("G4", "4.20", "5.0", False),
+        ("G5", "5.1", "5.10", False),
+        ("G5", "5.4.265", "5.4", True),
+        ("G5", "5.10.205", "5.10", True),
+        ("G5", "5.11", "5.17", False),
+        ("G6", "5.18", "5.18", False),
+        ("G7", "5.19", "6.1", False),
+        ("G7", "6.1.45", "6.1", True),
+        ("G7", "6.2", "6.4", False),
+        ("G8", "6.5", "6.5", False),
+        ("G8", "6.6", "6.7", False),
+        ("G9", "6.8", "6.12", False),
+        ("G10", "6.13", "6.17", False),
+        ("G10", "6.18", None, False),
+    ]
+
+
+def test_versions_of_a_generation() -> None:
+    assert versions_of("G5") == ("5.1", "5.11", "5.4.265", "5.10.205")
+    assert versions_of("G10") == ("6.13", "6.18")
+    with pytest.raises(LpgenError, match="'G99' is not a generation; there are G1, G2, "):
+        versions_of("G99")
 
 
 def test_a_generation_is_a_data_file_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second generation with late point releases of an old series: the span that begins last wins."""
-    g1 = dict(generations._generations()[0])
-    g2 = dict(g1, id="G2", first="4.12", last="4.12", also=[{"first": "4.9.300", "last": "4.9"}])
-    monkeypatch.setattr(generations, "_generations", lambda: (g1, g2))
-    assert [kernel(v).generation for v in ("4.9.299", "4.9.300", "4.10", "4.12.14")] == ["G1", "G2", "G1", "G2"]
-    with pytest.raises(LpgenError, match=r"4\.7 to 4\.12 so far"):
-        kernel("4.13")
+    """A g11.toml, and its kernels, options and features are there; what was the last generation ends before it."""
+    read = generations._generation_file
+    last = len(list(spans()))
+    newest = read(last)
+    assert newest is not None
+    added = dict(newest, id=f"G{last + 1}", first="7.3", title="made up", options={"CONFIG_LIVEPATCH_64": {}})
+    added["features"] = {
+        "two_entries": {},
+        "thread_info_in_task": {},
+        "livepatch": {"options": ["CONFIG_LIVEPATCH_64"]},
+    }
+    added["files"] = [{"name": "arch/powerpc/kernel/trace/new.S", "first": "7.3"}]
+
+    def with_one_more(number: int) -> dict[str, Any] | None:
+        return added if number == last + 1 else dict(newest, last="7.2") if number == last else read(number)
+
+    monkeypatch.setattr(generations, "_generation_file", with_one_more)
+    assert [kernel(v).generation for v in ("4.7", "7.2.9", "7.3", "8.0")] == ["G1", "G10", "G11", "G11"]
+    made = kernel("7.3", config={"CONFIG_LIVEPATCH": False})
+    assert (made.file_name, made.features) == ("new.S", {"two_entries", "thread_info_in_task"})
+    assert list(spans())[-1] == ("G11", "7.3", None)
+    assert list(stretches())[-1] == Stretch("G11", "7.3", None)
+
+
+def test_a_version_behind_the_last_generation(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = generations._generation_file
+    monkeypatch.setattr(generations, "_generation_file", lambda number: read(number) if number == 1 else None)
+    with pytest.raises(LpgenError) as caught:
+        kernel("4.12")
+    assert str(caught.value) == (
+        "lpgen has kernels 4.7 to 4.11 so far; 4.12 is not among them, the nearest is --kernel 4.11"
+    )
 
 
 def test_importing_is_cheap() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lpgen.errors import LpgenError
-from lpgen.kernel.versions import in_span, parse_version, version_text
+from lpgen.kernel.versions import in_span, parse_version, previous_release, span_text, version_text
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,23 @@ def test_a_version_that_never_was(text: str, last: str) -> None:
 )
 def test_spans_include_both_ends(version: str, first: str, last: str | None, inside: bool) -> None:
     assert in_span(parse_version(version), first, last) is inside
+
+
+@pytest.mark.parametrize(
+    ("version", "before"), [("4.20", "4.19"), ("6.18.3", "6.17"), ("5.0", "4.20"), ("6.0", "5.19"), ("5.1", "5.0")]
+)
+def test_the_release_before(version: str, before: str) -> None:
+    assert version_text(previous_release(parse_version(version))) == before
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "text"),
+    [
+        ("4.7", "4.11", "4.7-4.11"),
+        ("4.12", "4.12", "4.12"),
+        ("6.13", None, "6.13-"),
+        ("4.14.334", "4.14", "4.14.334-4.14.y"),
+    ],
+)
+def test_a_span_is_shown(first: str, last: str | None, text: str) -> None:
+    assert span_text(first, last) == text

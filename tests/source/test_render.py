@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import itertools
 import re
-from importlib import import_module
 from pathlib import Path
 
 import jinja2
 import pytest
 
 from lpgen.errors import LpgenError
-from lpgen.kernel.generations import kernel
+from lpgen.kernel.generations import Kernel, kernel
 from lpgen.resources import read_template, template_names
 from lpgen.source.emit import STYLES, emit_source
-from lpgen.source.render import Rendered, render
+from lpgen.source.render import Rendered, _When, render
 
 CONFIGS = [
     {"CONFIG_LIVEPATCH": livepatch, "CONFIG_FUNCTION_GRAPH_TRACER": graph}
     for livepatch, graph in itertools.product((True, False), repeat=2)
 ]
+# Between them every part of every template; each has both options.
+VERSIONS = ("4.7", "4.14.336", "5.4", "6.12", "6.18")
 # Template extended, block, what the block says.
 EXTENDS = '{{% extends "lpgen/{}.j2" %}}\n{{% block {} %}}\n{}{{% endblock %}}\n'
 
@@ -32,10 +33,13 @@ def own(directory: Path, **templates: str) -> Path:
     return directory
 
 
+@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
-def test_every_line_comes_from_a_template_line_that_reads_like_it(style: str, config: dict[str, bool]) -> None:
-    made = emit_source(kernel(config=config), style=style)
+def test_every_line_comes_from_a_template_line_that_reads_like_it(
+    version: str, style: str, config: dict[str, bool]
+) -> None:
+    made = emit_source(kernel(version, config=config), style=style)
     lines = made.text.split("\n")
     assert len(made.origins) == len(lines)
     for line, origin in zip(lines, made.origins, strict=True):
@@ -54,19 +58,20 @@ def test_text_is_what_jinja_alone_makes_of_the_templates() -> None:
     """The markers that origins rest on change nothing, whitespace included."""
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(read_template),
-        extensions=[import_module("lpgen.source.render")._When],
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        extensions=[_When],
     )
-    for style, version in itertools.product(STYLES, ("4.7", "5.1", "6.18")):
+    for version in VERSIONS:
         chosen = kernel(version)
-        made = emit_source(chosen, style=style)
-        assert environment.get_template("entry_64.S.j2").render(_context(chosen, style)) == made.text
+        for style, ifdef in (*((style, False) for style in STYLES), ("kernel", True)):
+            made = emit_source(chosen, style=style, ifdef=ifdef)
+            assert environment.get_template("entry_64.S.j2").render(_context(chosen, style, ifdef)) == made.text
 
 
-def _context(chosen: object, style: str) -> dict[str, object]:
+def _context(chosen: Kernel, style: str, ifdef: bool) -> dict[str, object]:
     """The names that emit_source gives its templates, taken from it."""
     import importlib
 
@@ -80,15 +85,17 @@ def _context(chosen: object, style: str) -> dict[str, object]:
     original = emit.render
     emit.render = catch  # type: ignore[attr-defined]
     try:
-        emit.emit_source(chosen, style=style)
+        emit.emit_source(chosen, style=style, ifdef=ifdef)
     finally:
         emit.render = original  # type: ignore[attr-defined]
     return caught
 
 
 def test_no_marker_is_left_in_the_text() -> None:
-    for style in STYLES:
-        assert max(map(ord, emit_source(kernel(), style=style).text)) < 0x80
+    for version in VERSIONS:
+        for style in STYLES:
+            assert max(map(ord, emit_source(kernel(version), style=style).text)) < 0x80
+        assert max(map(ord, emit_source(kernel(version), ifdef=True).text)) < 0x80
 
 
 def test_one_template_replaced(tmp_path: Path) -> None:
@@ -137,13 +144,13 @@ def test_a_template_of_ones_own_may_include_another(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", template_names())
 def test_every_shipped_template_can_be_overridden_and_extended(tmp_path: Path, name: str) -> None:
     directory = own(tmp_path / "own", **{name: f'{{% extends "lpgen/{name}" %}}\n'})
-    # Between them they use every template.
-    kernels = [kernel("4.7"), kernel("6.18")]
-    assert all(emit_source(each, templates_dir=directory).text for each in kernels)
+    for version in VERSIONS:
+        assert emit_source(kernel(version), templates_dir=directory).text
     (directory / name).write_text("{{ broken_on_purpose }}\n")
     everything = [
-        lambda style=style, each=each: emit_source(each, style=style, templates_dir=directory)
-        for style, each in itertools.product(STYLES, kernels)
+        lambda version=version, style=style: emit_source(kernel(version), style=style, templates_dir=directory)
+        for version in VERSIONS
+        for style in STYLES
     ]
     everything.append(lambda: _change(directory))
     failures = []
