@@ -95,8 +95,8 @@ def test_installed_wheel_runs_what_it_emits(installed: Path, tmp_path: Path) -> 
 def test_templates_of_ones_own_work_with_a_zip(wheel: Path, tmp_path: Path) -> None:
     own = tmp_path / "own"
     own.mkdir()
-    (own / "ftrace_caller.S.j2").write_text(
-        '{% extends "lpgen/ftrace_caller.S.j2" %}\n{% block stub %}/* mine */\n{{ super() }}{% endblock %}\n'
+    (own / "ftrace_stub.S.j2").write_text(
+        '{% extends "lpgen/ftrace_stub.S.j2" %}\n{% block stub %}/* mine */\n{{ super() }}{% endblock %}\n'
     )
     assert "/* mine */" in _run(wheel, tmp_path, "emit", "--out", "-", "--templates", "own")
 
@@ -146,7 +146,7 @@ def test_checkout_reads_its_own_templates(tmp_path: Path) -> None:
     copy = tmp_path / "checkout"
     _copy(ROOT / "lpgen", copy / "lpgen")
     _copy(ROOT / "templates", copy / "templates")
-    stub = copy / "templates" / "ftrace_caller.S.j2"
+    stub = copy / "templates" / "ftrace_stub.S.j2"
     stub.write_text(stub.read_text().replace("the tracer while there is none", "edited just now"))
     (tmp_path / "cwd").mkdir()
     assert "edited just now" in _run(copy, tmp_path / "cwd", "emit", "--out", "-")

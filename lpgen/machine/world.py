@@ -15,12 +15,11 @@ from random import Random
 from lpgen.assembly import Image, Unit, link
 from lpgen.errors import LpgenError
 from lpgen.kernel.generations import Kernel
-from lpgen.machine.acceptance import check_entry_points
+from lpgen.machine.acceptance import check_entry_points, patch_points
 from lpgen.machine.code import (
     BCTRL,
     LD_R2_24_R1,
     MFLR_R0,
-    NOP,
     STD_R0_16_R1,
     STUB_DATA,
     TRAP,
@@ -110,7 +109,7 @@ class World:
         check_entry_points(kernel, self.image)
         first, end = self.text
         self.privileged = privileged(self.engine.read(first, end - first), first)
-        self._patch_points()
+        self._patches = patch_points(kernel, self.image, self.engine, self.tracer)
         self.functions_b = {
             (home, form, entry): self._place_b(home, form, entry)
             for home in range(len(HOMES))
@@ -277,37 +276,6 @@ class World:
         for address, data in image.segments:
             self.engine.write(address, data)
         return image
-
-    def _word(self, address: int) -> int:
-        word: int = struct.unpack("<I", self.engine.read(address, 4))[0]
-        return word
-
-    def _patch_points(self) -> None:
-        """Check that ftrace would find what it expects, as it refuses to patch anything else."""
-        self._patches: dict[str, list[tuple[int, bytes, bytes]]] = {"tracer": [], "graph": []}
-        calls = [s.name for s in self.kernel.symbols if s.name in ("ftrace_call", "ftrace_regs_call")]
-        for name in calls:
-            call = self.symbol(name)
-            self._expect(call, branch(call, self.symbol("ftrace_stub"), link=True), name, "bl ftrace_stub")
-            if "call_with_nop" in self.kernel.features:
-                self._expect(call + 4, NOP, f"{name}+4", "nop")
-            self._patches["tracer"].append(
-                (call, self.engine.read(call, 4), words(branch(call, self.tracer, link=True)))
-            )
-        if "graph_hook" in self.kernel.features:
-            hook, stub = self.symbol("ftrace_graph_call"), self.symbol("ftrace_graph_stub")
-            self._expect(hook, branch(hook, stub), "ftrace_graph_call", "b ftrace_graph_stub")
-            self._patches["graph"].append(
-                (hook, self.engine.read(hook, 4), words(branch(hook, self.symbol("ftrace_graph_caller"))))
-            )
-
-    def _expect(self, address: int, word: int, where: str, text: str) -> None:
-        seen = self._word(address)
-        if seen != word:
-            raise LpgenError(
-                f"{self.image.unit.name}: {where} holds {seen:08x}, ftrace patches only {word:08x} ({text})",
-                hint=f"put {text} there",
-            )
 
     def _place_b(self, home: int, form: int, entry: str) -> Function:
         at = self._next[home]

@@ -49,8 +49,8 @@
  *   r3-r10, f1-f13, v2-v13  B's arguments; r11 static chain; r13 paca
  *
  * On exit to B (X1): CTR = nip, LR = r0 = regs->link, r12 = nip; r1, r2, r13
- *   and every FPR and VR as on entry; r3-r11, r14-r31 as regs has them (X2).
- * MAY CHANGE on the way to B: r0 and LR (by an edit of regs->link), r12, CTR,
+ *   and every FPR and VR as on entry; r3-r10, r14-r31 as regs has them (X2).
+ * MAY CHANGE on the way to B: r0 and LR (by an edit of regs->link), r11, r12, CTR,
  *   CR0, CR1, CR5-CR7, XER; memory: the new frames and 16(A's frame) (T5).
  * With tracing off in the paca no tracer is called: on in B with all as on entry but
  *   for r12, CTR and CR0.
@@ -157,7 +157,6 @@ ftrace_regs_call:
 	ld	r8, GPR8(r1)
 	ld	r9, GPR9(r1)
 	ld	r10, GPR10(r1)
-	ld	r11, GPR11(r1)
 	ld	r14, GPR0+8*14(r1)
 	ld	r15, GPR0+8*15(r1)
 	ld	r16, GPR0+8*16(r1)
