@@ -50,7 +50,9 @@ def state_of_a(engine: Engine, plan: Plan, outer: int, b: Function, site: CallSi
 
 def back_chain(engine: Engine, thread: Thread, frame: int) -> list[int]:
     """Return the return addresses that a back-chain walk from ``frame`` lists."""
-    found = []
+    found: list[int] = []
+    if not thread.base <= frame <= thread.top - 24:
+        return found
     at = engine.read_u64(frame)
     while thread.base <= at < thread.top - 24:
         found.append(engine.read_u64(at + 16))

@@ -71,7 +71,7 @@
  * MAY CHANGE on the way to B: r0 and LR (by an edit of regs->link), r11, r12, CTR,
  *   CR0, CR1, CR5-CR7, XER; memory: the new frames and 16(A's frame) (T5).
  * With tracing off in the paca no tracer is called: on in B with all as on entry but
- *   for CR0.
+ *   for r12 and CR0.
  * With ops->direct_call on entry, or regs->orig_gpr3 behind the tracer and nip not
  *   changed, B is left to that direct trampoline: it is jumped to with LR and r0 as on
  *   the way to B.
@@ -218,13 +218,11 @@ _GLOBAL(ftrace_regs_caller)
 
 	/* tracing is off */
 1:
-	ld	r12, GPR12(r1)
 	addi	r1, r1, SWITCH_FRAME_SIZE+32
 	b	ftrace_no_trace
 
-	/* ops->direct_call: all as on entry but for r12 = CTR = its address, and CR0 */
+	/* ops->direct_call: all as on entry but for r11, r12 = CTR = its address, and CR0 */
 2:
-	ld	r11, GPR11(r1)
 	mtctr	r12
 	addi	r1, r1, SWITCH_FRAME_SIZE+32
 	bctr

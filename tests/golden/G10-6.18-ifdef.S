@@ -262,16 +262,12 @@ ftrace_regs_call:
 
 	/* tracing is off */
 1:
-#ifdef CONFIG_PPC_FTRACE_OUT_OF_LINE
-	ld	r12, GPR12(r1)
-#endif
 	addi	r1, r1, SWITCH_FRAME_SIZE+32
 	b	ftrace_no_trace
 #ifdef CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS
 
-	/* ops->direct_call: all as on entry but for r12 = CTR = its address, and CR0 */
+	/* ops->direct_call: all as on entry but for r11, r12 = CTR = its address, and CR0 */
 2:
-	ld	r11, GPR11(r1)
 	mtctr	r12
 	addi	r1, r1, SWITCH_FRAME_SIZE+32
 	bctr
