@@ -9,7 +9,7 @@ assert result.holds, str(result)
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from itertools import chain
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from lpgen.errors import LpgenError
 from lpgen.kernel.generations import DEFAULT_VERSION, Kernel
 from lpgen.kernel.generations import kernel as kernel_facts
 from lpgen.kernel.offsets import read_offsets
+from lpgen.kernel.options import Config, setting_text
 from lpgen.machine.cases import Case
 from lpgen.machine.plan_text import check_plan, parse_plan
 from lpgen.report.files import checked_text, read_text
@@ -40,7 +41,7 @@ TEXT = "<text>"
 def verify(
     kernel: str = DEFAULT_VERSION,
     *,
-    config: Mapping[str, bool] | None = None,
+    config: Config | None = None,
     offsets: str | Path | None = None,
     style: str = "kernel",
     templates: str | Path | None = None,
@@ -54,10 +55,10 @@ def verify(
 ) -> Result:
     """Run trampolines under synthetic callers and judge every contract statement.
 
-    ``kernel`` is a version such as "4.7", ``config`` options that differ from its default (CONFIG_NAME to on or off),
-    ``offsets`` an asm-offsets.h or TOML file of its build. What is judged is the file ``source`` or the text ``text``
-    (assembly as in a kernel tree, or for plain GNU as), or else what `lpgen emit` writes with ``style`` and
-    ``templates``, a directory of templates.
+    ``kernel`` is a version such as "4.7", ``config`` options that differ from its default (CONFIG_NAME to on or off, or
+    to a number), ``offsets`` an asm-offsets.h or TOML file of its build. What is judged is the file ``source`` or the
+    text ``text`` (assembly as in a kernel tree, or for plain GNU as), or else what `lpgen emit` writes with ``style``
+    and ``templates``, a directory of templates.
     ``callers`` is how many callers are sent (None: as many as exercise every statement), ``seed`` which random ones.
     ``interrupts``: besides, interrupts at every instruction boundary, in every mode.
     ``jobs`` is the number of processes, None for as many as pay; the result does not depend on it. With more than one,
@@ -182,7 +183,7 @@ def plan_case(kernel: Kernel, text: str) -> Case:
 
 def command_line(
     version: str,
-    config: Mapping[str, bool],
+    config: Config,
     offsets: str | Path | None = None,
     style: str = "kernel",
     templates: str | Path | None = None,
@@ -193,8 +194,8 @@ def command_line(
     words = ["lpgen", "verify", "--kernel", version]
     if source is not None:
         words.insert(2, str(source))
-    for name, on in config.items():
-        words += ["--config", f"{name}={'y' if on else 'n'}"]
+    for name, setting in config.items():
+        words += ["--config", setting_text(name, setting)]
     for option, value in (("--offsets", offsets), ("--templates", templates)):
         if value is not None:
             words += [option, str(value)]

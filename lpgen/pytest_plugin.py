@@ -89,12 +89,13 @@ def _settings(config: pytest.Config) -> tuple[str, dict[str, Any]]:
     """Return version and arguments of lpgen.verify that the settings give. Raises LpgenError."""
     from lpgen.errors import LpgenError
 
-    options: dict[str, bool] = {}
+    options: dict[str, bool | int] = {}
     for setting in config.getini("lpgen_config"):
         name, equals, value = setting.partition("=")
-        if not equals or value not in ("y", "n"):
+        number = value.isascii() and value.isdecimal() and len(value) < 10
+        if not equals or not (number or value in ("y", "n")):
             raise LpgenError(f"lpgen_config: {setting!r} is not a setting", hint="write CONFIG_NAME=y or CONFIG_NAME=n")
-        options[name] = value == "y"
+        options[name] = int(value) if number else value == "y"
     wanted: dict[str, Any] = {"config": options}
     callers: str | None = config.getini("lpgen_callers")
     if callers:

@@ -22,6 +22,7 @@ from lpgen.commands.options import (
     templates_option,
 )
 from lpgen.errors import LpgenError
+from lpgen.kernel.generations import settings_of
 from lpgen.report.files import write_out
 
 if TYPE_CHECKING:
@@ -129,8 +130,7 @@ def command(
                     started=begin,
                     check=check_stop,
                 )
-    chosen = {name: value == "y" for name, _, value in (setting.partition("=") for setting in config)}
-    again = api.command_line(version, chosen, offsets, style, templates, file, seed)
+    again = api.command_line(version, settings_of(kernel), offsets, style, templates, file, seed)
     result = Result.of(verdict, unit, again, every_boundary=interrupts)
     if as_json:
         from lpgen.report.json_verdict import verdict_json

@@ -16,7 +16,6 @@ from lpgen.errors import LpgenError
 from lpgen.kernel.names import closest, known_names
 from lpgen.kernel.offsets import Offsets, check_offsets, default_offsets, layout_span
 from lpgen.kernel.options import Config, Option, check_setting, known_options
-from lpgen.kernel.options import setting_text as setting_text
 from lpgen.kernel.versions import Version, in_span, parse_version, previous_release, version_text
 from lpgen.resources import read_data
 

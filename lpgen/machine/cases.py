@@ -132,6 +132,8 @@ def _late_ways(features: frozenset[str]) -> list[Way]:
         ]
         if "livepatch" in features:
             ways.append(("patched-disabled-in-flight", {**PATCHED, "inner": [{"pointer": True, "disabled": True}]}))
+    if {"graph_hook", "two_entries"} <= features:
+        ways.append(("graph-module", {"graph": True, "home_b": 1}))
     if "return_to_handler" in features:
         ways += [
             ("graph", {"graph": True}),

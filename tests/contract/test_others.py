@@ -1,4 +1,4 @@
-"""Trampolines that lpgen did not write: right ones, written in another way, are not refuted, and their limit is told."""
+"""Trampolines that lpgen did not write: right ones, written in another way, are not refuted; their limit is told."""
 
 from __future__ import annotations
 

@@ -23,9 +23,10 @@ from lpgen.assembly import Unit, assemble
 from lpgen.assembly.kernel_text import assemble_source
 from lpgen.commands.offsets import offsets_text
 from lpgen.errors import LpgenError
-from lpgen.kernel.generations import Config, Kernel, kernel, setting_text, spans, versions_of
+from lpgen.kernel.generations import Kernel, kernel, spans, versions_of
 from lpgen.kernel.generations import every_config as configs_of
 from lpgen.kernel.offsets import Offsets, read_offsets
+from lpgen.kernel.options import Config, setting_text
 from lpgen.source.emit import STYLES, emit_source
 from lpgen.source.render import Rendered
 

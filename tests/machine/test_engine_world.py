@@ -148,3 +148,59 @@ def test_patching_is_what_ftrace_does() -> None:
         world.patch(Patched(tracer, graph))
         seen = tuple(int.from_bytes(world.engine.read(at, 4), "little") for at in (call, hook))
         assert seen == ends[tracer, graph]
+
+
+LATE = kernel("6.18", config={"CONFIG_PPC_FTRACE_OUT_OF_LINE_NUM_RESERVE": 100})
+TRAMP = '\t.pushsection ".tramp.ftrace.text", "aw", @progbits\n'
+INIT, STUBS = "ftrace_tramp_init:\n", "\t.globl\tftrace_ool_stub_text\n"
+COUNT = "\t.long\tCONFIG_PPC_FTRACE_OUT_OF_LINE_NUM_RESERVE\n"
+AREA = "\t.space\tCONFIG_PPC_FTRACE_OUT_OF_LINE_NUM_RESERVE * FTRACE_OOL_STUB_SIZE\n"
+
+
+@pytest.mark.parametrize(
+    ("find", "instead", "says"),
+    [
+        (TRAMP, TRAMP.replace('"aw"', '"a"'), "ftrace_tramp_text is not in .tramp.ftrace.text"),
+        (TRAMP, '\t.pushsection ".data", "aw"\n', "ftrace_tramp_text is not in .tramp.ftrace.text"),
+        (
+            "ftrace_tramp_init:\n\t.space\t32\n",
+            "ftrace_tramp_init:\n\t.space\t16\n",
+            "ftrace_tramp_init has no 32 bytes",
+        ),
+        (COUNT, "\t.long\t99\n", "ftrace_ool_stub_text_count is 99, ftrace_ool_stub_text has 2400 bytes"),
+        (AREA, "\t.space\t99 * FTRACE_OOL_STUB_SIZE\n", "ftrace_ool_stub_text has 2376 bytes"),
+        (
+            "\t.align\t3\n\t.globl\tftrace_ool",
+            "\t.align\t3\n\t.long 0\n\t.globl\tftrace_ool",
+            "is not 8-byte aligned in .text",
+        ),
+        ("\t.globl\tftrace_tramp_init\n", "", "ftrace_tramp_init is not global"),
+        ("_GLOBAL(_mcount)", "_GLOBAL(mcount_)", "does not define _mcount"),
+    ],
+)
+def test_what_ftrace_writes_to(find: str, instead: str, says: str) -> None:
+    assert says in refusal(LATE, edited(LATE, (find, instead)))
+
+
+def test_what_nothing_else_refers_to_may_be_local_or_missing() -> None:
+    inner = ("_GLOBAL(ftrace_no_trace)\n", "gone:\n")
+    text = emit_source(LATE).text.replace(*inner).replace("ftrace_no_trace\n", "gone\n")
+    World(LATE, made(LATE, text.replace("_GLOBAL(livepatch_handler)", "livepatch_handler:")))
+
+
+def test_more_call_sites_than_the_area_has_room_for() -> None:
+    """The kernel's build makes room elsewhere; so does the world."""
+    few = kernel("6.18", config={"CONFIG_PPC_FTRACE_OUT_OF_LINE_NUM_RESERVE": 1})
+    world = World(few, edited(few))
+    first, second = (world.functions_b[0, 0, entry].lr - 16 for entry in ("regs", "lean"))
+    assert first == world.symbol("ftrace_ool_stub_text")
+    assert not world.text[0] <= second < world.text[1] + 1024
+    assert second % 8 == 0
+
+
+def test_a_function_that_a_kernel_has_not() -> None:
+    unit = edited(LATE, ("\tbl\tftrace_return_to_handler\n", "\tbl\tsomebody\n"))
+    assert refusal(LATE, unit) == "mine.S uses somebody, which neither it nor kernel 6.18 has for it"
+    early = kernel("4.12")
+    unit = edited(early, ("\tbl\tprepare_ftrace_return\n", "\tbl\tis_current_kprobe_addr\n"))
+    assert "is_current_kprobe_addr, which neither it nor kernel 4.12 has" in refusal(early, unit)

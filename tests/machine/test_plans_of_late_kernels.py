@@ -1,4 +1,4 @@
-"""Plans of later kernels: what a kernel does not have, or a way of calling excludes, is settled; the text round-trips."""
+"""Plans of later kernels: what a kernel does not have, or a way of calling excludes, is settled; they round-trip."""
 
 from __future__ import annotations
 
