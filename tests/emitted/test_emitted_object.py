@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from lpgen.assembly import write_object
 from lpgen.cli import cli
-from lpgen.kernel.generations import setting_text
+from lpgen.kernel.options import setting_text
 
 # The rest of the kernel: what the trampolines refer to, and a call site that refers to them. C puts function_trace_op
 # in .data, reached through the TOC; the tracer is what ftrace would patch in.
