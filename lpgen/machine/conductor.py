@@ -120,6 +120,9 @@ class Conductor:
         return done
 
     def _patch(self, plan: Plan) -> None:
+        if plan.early:
+            # What is patched in is nothing to _mcount; it stays for calls that run at the same time.
+            return
         graph = plan.graph and "graph_hook" in self._features
         self.world.patch(Patched(plan.tracing, graph, plan.disabled, plan.direct == DIRECT_OPS))
 

@@ -292,6 +292,8 @@ class Plan:
         regs = traced and (not lean or "partial_regs" in has)
         # Without livepatch whoever changes nip is a kprobe.
         kprobe = self.kprobe and regs and ("kprobe_test" in has or "livepatch" not in has)
+        # What the graph hook, patched in for all calls, makes of a kprobe's nip is nobody's statement.
+        kprobe = kprobe and not (self.graph and "graph_hook" in has)
         changes: dict[str, object] = {"early": early, "disabled": disabled, "lean": lean, "kprobe": kprobe}
         changes["direct"] = 0 if direct == DIRECT_TRACER and not regs else direct
         changes["edit"] = self.edit and regs and not lean
@@ -299,7 +301,7 @@ class Plan:
         changes["nip"] = self.nip if regs else KEEP
         if kprobe:
             changes |= {"nip": PATCH, "twin": False, "spill": False, "sibling": None, "stub": False, "marker": 0}
-        graph = self.graph and not (early or disabled or kprobe)
+        graph = self.graph and not (early or disabled)
         if "return_to_handler" in has:
             # Who ends in a sibling call has one return address for two functions.
             graph = graph and regs and self.sibling is None

@@ -43,7 +43,7 @@ def settled(text: str, version: str) -> Plan:
         ("void f() disabled direct=2", "6.13", {"direct": 0}),
         ("void f() graph link", "6.12", {"link": False}),
         ("void f() off graph", "6.12", {"graph": False}),
-        ("void f() kprobe nip=patch graph", "4.13", {"graph": False}),
+        ("void f() kprobe nip=patch graph", "4.13", {"kprobe": False}),
     ],
 )
 def test_what_is_settled(text: str, version: str, gone: dict[str, object]) -> None:
