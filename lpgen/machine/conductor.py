@@ -74,7 +74,7 @@ class Conductor:
         if world.watched:
             self.engine.trace(self._steps if trace else None)
         involved = world.owners(plan.threads())
-        self._patch(plan)
+        self._patch(plan, outermost=True)
         outer = {number: world.reset(world.threads[number]) for number in involved}
         self._steps.clear()
         self._extra, self._waiting = [], []
@@ -119,8 +119,8 @@ class Conductor:
         assert done is not None
         return done
 
-    def _patch(self, plan: Plan) -> None:
-        if plan.early:
+    def _patch(self, plan: Plan, *, outermost: bool = False) -> None:
+        if plan.early and not outermost:
             # What is patched in is nothing to _mcount; it stays for calls that run at the same time.
             return
         graph = plan.graph and "graph_hook" in self._features
