@@ -108,6 +108,8 @@ def command(
         if only is not None or plan is not None:
             one = _item(only, at) if plan is None else api.plan_case(kernel, plan)
             verdict = Suite(kernel, unit, seed=seed).run([one], watch_all=True, full=False)
+            if at is not None and not verdict.interrupted:
+                raise LpgenError(f"--at {at}: the call executes fewer instructions", hint="give a lower boundary")
         else:
             with _progress(as_json) as (started, advance):
 

@@ -8,6 +8,7 @@ from lpgen.assembly import Unit
 from lpgen.callers.placement import Prototype
 from lpgen.callers.shape import CallShape
 from lpgen.callers.types import VOID
+from lpgen.contract.route import expected_route
 from lpgen.kernel.generations import Kernel
 from lpgen.machine.conductor import Conductor
 from lpgen.machine.engine import Step
@@ -46,6 +47,10 @@ def costs(kernel: Kernel, unit: Unit) -> list[Cost]:
         if trip.end is not None:
             end = trip.end
             found.append(Cost(entry, path, None, None, None, f"{end.what or end.kind} at {world.name_of(end.pc)}"))
+            continue
+        way = [gate for gate, _ in expected_route(world, trip)]
+        if [moment.where for moment in trip.moments] != way:
+            found.append(Cost(entry, path, None, None, None, "went elsewhere: lpgen verify says more"))
             continue
         steps = _steps(trip, path)
         counts = {kind: sum(step.kind == kind for step in steps) for kind in ("insn", "load", "store")}

@@ -15,12 +15,14 @@ from lpgen.contract.observe import (
     interrupted,
     registers_on,
     report_base,
+    return_slot,
     stray,
 )
 from lpgen.contract.register import statement
 from lpgen.contract.route import check_route
 from lpgen.kernel.checks import RED_ZONE
 from lpgen.machine.places import BASE_WINDOW, KERNEL_TOC
+from lpgen.machine.trip import Moment
 
 EDITED = (*range(3, 11), *range(14, 32))
 
@@ -238,6 +240,9 @@ def x1(judge: Judge) -> None:
     numbers = [n for n in ALL_GPRS if n not in trip.edits]
     for moment in (*trip.at("body"), *trip.at("redirected")):
         registers_on(judge, moment, expected, numbers)
+        return_slot(judge, moment)
+        if trip.plan.disabled:
+            _as_at_entry(judge, moment)
         if not trip.at("graph"):
             # Out of line a changed nip is gone on at through LR, or through CTR: section 7 does not say.
             if moment.where == "body" or "out_of_line" not in judge.world.kernel.features:
@@ -245,6 +250,15 @@ def x1(judge: Judge) -> None:
             judge.value(moment, "r0", trip.link_after, moment.state.gpr[0], Location("gpr", 0))
         if not trip.edits:
             arguments(judge, moment)
+
+
+def _as_at_entry(judge: Judge, moment: Moment) -> None:
+    """Check what tracing that is off in the paca leaves alone besides; out of line r11 and r12 are free."""
+    entry, state = judge.trip.entry, moment.state
+    if "out_of_line" not in judge.world.kernel.features:
+        judge.value(moment, "r11", entry.gpr[11], state.gpr[11], Location("gpr", 11))
+    judge.value(moment, "CR1-CR7", entry.cr & ~CR0, state.cr & ~CR0, Location("cr"))
+    judge.value(moment, "XER", entry.xer, state.xer)
 
 
 @statement("X2", "the tracer's edits of gpr[3..10] and gpr[14..31] take effect")

@@ -33,6 +33,23 @@ def registers_on(judge: Judge, moment: Moment, expected: State, numbers: Sequenc
     judge.value(moment, "MSR", expected.msr, moment.state.msr)
 
 
+def return_slot(judge: Judge, moment: Moment) -> None:
+    """Check 16(A's frame), where B returns through it or will put its return address itself.
+
+    A call site that stores r0 (gcc 4.9 and 5) has done that already: then it has to be a return address.
+    """
+    trip = judge.trip
+    slot = trip.frame + 16
+    seen = moment.u64(slot)
+    allowed = {trip.entry.gpr[0], trip.link_after}
+    if trip.plan.graph:
+        allowed.add(trip.graph_return)
+    if trip.relation == "sibling" or not judge.world.stores_r0(trip.b):
+        allowed.add(int.from_bytes(moment.frame[16:24], "little") if len(moment.frame) >= 24 else 0)
+    wanted = "A's return address" if len(allowed) == 1 else "A's return address, or what was there"
+    judge.true(moment, "16(A's frame)", seen in allowed, wanted, seen, Location("memory", slot))
+
+
 def arguments(judge: Judge, moment: Moment) -> None:
     """Check what the function itself got as its arguments, through registers, frame and va_arg."""
     plan = judge.trip.plan

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lpgen.contract.judge import Judge, Location
-from lpgen.contract.observe import ALL_GPRS, expected_gprs, registers_on
+from lpgen.contract.observe import ALL_GPRS, expected_gprs, registers_on, return_slot
 from lpgen.contract.register import statement
 from lpgen.contract.route import check_route
 from lpgen.machine.places import KERNEL_TOC
@@ -55,6 +55,7 @@ def s7(judge: Judge) -> None:
     expected = expected_gprs(judge)
     for moment in trip.at("direct"):
         registers_on(judge, moment, expected, [n for n in ALL_GPRS if n not in trip.edits])
+        return_slot(judge, moment)
         judge.value(moment, "LR", trip.b.lr, moment.state.lr, Location("lr"))
         parent = trip.link_after if trip.plan.traced else trip.entry.gpr[0]
         judge.value(moment, "r0", parent, moment.state.gpr[0], Location("gpr", 0))
@@ -97,6 +98,7 @@ def s8m(judge: Judge) -> None:
         judge.value(moment, "r0", trip.entry.gpr[0], moment.state.gpr[0], Location("gpr", 0))
         judge.value(moment, "CR", trip.entry.cr, moment.state.cr, Location("cr"))
         judge.value(moment, "XER", trip.entry.xer, moment.state.xer)
+        return_slot(judge, moment)
 
 
 @statement("S8r", "return_to_handler: ftrace_return_to_handler says where to; A gets B's results")

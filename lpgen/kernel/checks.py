@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NoReturn
 
 from lpgen.errors import LpgenError, Place
@@ -29,6 +29,27 @@ def check_offsets(offsets: Offsets, required: Iterable[str]) -> None:
     missing = [name for name in required if name not in offsets]
     if missing:
         _refuse_missing(offsets, missing)
+
+
+def check_kernel_offsets(offsets: Offsets, features: Collection[str], *, thread_info_size: int) -> None:
+    """Check what the ``features`` of a kernel ask of the values; ``thread_info_size`` in bytes, 0: not on the stack.
+
+    Raises LpgenError with the file and line of the first one that is wrong.
+    """
+    if "out_of_line" in features:
+        # Four instructions, behind the ops pointer (contract section 7), which only call ops need.
+        sizes = (24,) if "call_ops" in features else (16, 24)
+        if offsets["FTRACE_OOL_STUB_SIZE"] not in sizes:
+            entry = offsets.offset("FTRACE_OOL_STUB_SIZE")
+            _refuse(entry, f"{entry.name} is {entry.value}, but a stub has {' or '.join(map(str, sizes))} bytes")
+    if {"call_ops", "direct_calls"} <= set(features):
+        entry = offsets.offset("FTRACE_OPS_DIRECT_CALL")
+        if abs(entry.value - offsets["FTRACE_OPS_FUNC"]) < SLOT:
+            _refuse(entry, f"{entry.name} is {entry.value}, on top of FTRACE_OPS_FUNC: a pointer has {SLOT} bytes")
+    if thread_info_size and "livepatch" in features:
+        entry = offsets.offset("TI_livepatch_sp")
+        if entry.value + SLOT > thread_info_size:
+            _refuse(entry, f"{entry.name} is {entry.value}, but thread_info has {thread_info_size} bytes")
 
 
 def check_values(offsets: Offsets) -> None:

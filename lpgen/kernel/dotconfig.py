@@ -11,6 +11,10 @@ from lpgen.kernel.options import check_setting, known_options
 # A real .config has some 200 KiB.
 SIZE_LIMIT = 4 << 20
 
+# What Kconfig writes at the top.
+_WHOLE = "# Automatically generated file; DO NOT EDIT."
+HEAD_LINES = 5
+
 _SET = re.compile(r"(CONFIG_\w+)=(.*)", re.ASCII)
 _NOT_SET = re.compile(r"# (CONFIG_\w+) is not set", re.ASCII)
 _ARCHITECTURE = re.compile(r"# Linux/(\S+) \S+ Kernel Configuration")
@@ -23,8 +27,9 @@ _LE = "lpgen is for ppc64le"
 def read_dotconfig(path: Path) -> dict[str, bool | int]:
     """Return what the .config at ``path`` says of the options that lpgen knows: on, off, or a number.
 
-    Options that it does not mention are not in the result. Raises LpgenError, with file and line where there is one,
-    for a file that cannot be read, that is no .config, or that is one of another architecture.
+    Options that it does not mention are not in the result, but for those that a whole one, which Kconfig wrote, would
+    mention if they were on: these are off. Raises LpgenError, with file and line where there is one, for a file that
+    cannot be read, that is no .config, or that is one of another architecture.
     """
     lines = _read(path).splitlines()
     known = known_options()
@@ -50,6 +55,8 @@ def read_dotconfig(path: Path) -> dict[str, bool | int]:
             raise LpgenError(f"is the .config of a {_ELSEWHERE[name]} kernel: {name}=y", place=place, hint=_LE)
         if name in known:
             found[name] = _value(name, value, place)
+    if _WHOLE in [line.rstrip() for line in lines[:HEAD_LINES]]:
+        found = {name: False for name, option in known.items() if not option.prompt} | found
     if not options:
         raise LpgenError("sets no option: it is no .config", place=Place(str(path)), hint=_WANTED)
     return found

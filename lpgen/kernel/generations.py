@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from lpgen.errors import LpgenError
 from lpgen.kernel.names import closest, known_names
-from lpgen.kernel.offsets import Offsets, check_offsets, default_offsets, layout_span
+from lpgen.kernel.offsets import Offsets, check_kernel_offsets, check_offsets, default_offsets, layout_span
 from lpgen.kernel.options import Config, Option, check_setting, known_options
 from lpgen.kernel.versions import Version, in_span, parse_version, previous_release, version_text
 from lpgen.resources import read_data
@@ -157,6 +157,7 @@ def kernel(
     )
     if offsets is not None:
         check_offsets(offsets, required_names(made))
+        check_kernel_offsets(offsets, features, thread_info_size=made.thread_info_size)
     return made
 
 

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from lpgen.errors import LpgenError
-from lpgen.kernel.checks import check_offsets, check_values
+from lpgen.kernel.checks import check_kernel_offsets, check_offsets, check_values
 from lpgen.kernel.model import Ignored, Offset, Offsets
 from lpgen.kernel.reading import read_offsets
 from lpgen.kernel.versions import in_span, parse_version
@@ -18,6 +18,7 @@ __all__ = [
     "Ignored",
     "Offset",
     "Offsets",
+    "check_kernel_offsets",
     "check_offsets",
     "check_values",
     "default_offsets",

@@ -12,8 +12,8 @@ from lpgen.resources import read_data
 
 # CONFIG_NAME to on or off, or to its number.
 Config = Mapping[str, bool | int]
-# Range of a 32-bit count of stubs of 24 bytes that stays within a branch's reach of the code in front of them.
-_NUMBERS = range(1, 1 << 20)
+# A count of stubs of 24 bytes that leaves most of a branch's reach to the kernel's own text: 6 of 32 MiB.
+_NUMBERS = range(1, (1 << 18) + 1)
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Option:
 
     ``default`` is what lpgen takes, ``kconfig`` what a .config that does not mention it means; both hold only while
     everything in ``needs`` and ``follows`` is on. ``alias`` is the option that it goes by in other generations.
+    ``prompt`` is False for one that Kconfig works out itself: a whole .config mentions it only where it is on.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Option:
     needs: tuple[str, ...] = ()
     follows: tuple[str, ...] = ()
     alias: str = ""
+    prompt: bool = True
 
     @property
     def is_number(self) -> bool:
@@ -51,6 +53,7 @@ def known_options() -> Mapping[str, Option]:
             tuple(facts.get("needs", ())),
             tuple(facts.get("follows", ())),
             facts.get("alias", ""),
+            facts.get("prompt", True),
         )
         for name, facts in table.items()
     }

@@ -27,6 +27,10 @@ def check_entry_points(kernel: Kernel, image: Image) -> None:
             f"{unit.name} does not define {', '.join(missing)}",
             hint=f"kernel {kernel.version} with these options needs " + ", ".join(s.name for s in wanted),
         )
+    for name in (s.name for s in wanted if s.kind in ("function", "label") and s.name in unit.symbols):
+        symbol = unit.symbols[name]
+        if symbol.section != ".text" or symbol.value % 4:
+            raise LpgenError(f"{unit.name}: {name} is no address of an instruction in .text")
     _check_areas(kernel, unit)
 
 
@@ -38,6 +42,8 @@ def _check_areas(kernel: Kernel, unit: Unit) -> None:
         wanted = f".tramp.ftrace.{part}"
         if section is None or section.name != wanted or set(section.flags) != set("aw"):
             raise LpgenError(f"{unit.name}: {symbol.name} is not in {wanted}", hint=f'.section {wanted}, "aw"')
+        if symbol.value % 4:
+            raise LpgenError(f"{unit.name}: {symbol.name} is not 4-byte aligned", hint=".balign 4")
         if section.size - symbol.value < TRAMP_BYTES:
             raise LpgenError(f"{unit.name}: {symbol.name} has no {TRAMP_BYTES} bytes", hint=f".space {TRAMP_BYTES}")
     if "out_of_line" not in kernel.features:
@@ -45,7 +51,10 @@ def _check_areas(kernel: Kernel, unit: Unit) -> None:
     area, count = unit.symbols["ftrace_ool_stub_text"], unit.symbols["ftrace_ool_stub_text_count"]
     if area.section != ".text" or area.value % 8:
         raise LpgenError(f"{unit.name}: {area.name} is not 8-byte aligned in .text", hint=".balign 8")
-    data = unit.sections[count.section or ""].data[count.value : count.value + 4]
+    section = unit.sections.get(count.section or "")
+    data = section.data[count.value : count.value + 4] if section is not None else b""
+    if len(data) < 4:
+        raise LpgenError(f"{unit.name}: {count.name} is no 32 bits of data", hint=".long")
     room = len(unit.sections[".text"].data) - area.value
     said = int.from_bytes(data, "little")
     if said != kernel.stub_count or said * kernel.offsets["FTRACE_OOL_STUB_SIZE"] > room:

@@ -162,6 +162,7 @@ def _late_ways(features: frozenset[str]) -> list[Way]:
             ("direct-tracer", {"direct": DIRECT_TRACER}),
             ("direct-link", {"direct": DIRECT_TRACER, "link": True, "home_b": 1}),
             ("direct-edit", {"direct": DIRECT_TRACER, "edit": True}),
+            ("direct-module", {"direct": DIRECT_TRACER, "home_b": 2}),
             ("direct-wander", {"direct": DIRECT_TRACER, "wander": True}),
             ("direct-interrupt", {"direct": DIRECT_TRACER, "interrupt": (FRAME, {})}),
         ]
@@ -170,6 +171,7 @@ def _late_ways(features: frozenset[str]) -> list[Way]:
             ways.append(("patched-direct-inner", {**PATCHED, "inner": [{**far, "direct": DIRECT_OPS}]}))
     if "mcount" in features:
         ways += [("early", {"early": True}), ("early-pointer", {**far, "early": True})]
+        ways.append(("early-module", {"early": True, "home_b": 2}))
     return ways
 
 

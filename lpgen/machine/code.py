@@ -31,7 +31,10 @@ def module_stub(target: int) -> bytes:
     return words(*code, 0x7D8903A6, BCTR)
 
 
-def ool_stub(at: int, ops: int, target: int, back: int) -> bytes:
-    """Return an out-of-line stub for address ``at`` (contract section 7): it calls ``target``, goes on at ``back``."""
-    code = words(MFLR_R0, branch(at + 12, target, link=True), MTLR_R0, branch(at + 20, back))
-    return ops.to_bytes(8, "little") + code
+# What a stub executes; behind the ops pointer where it has one.
+OOL_CODE_BYTES = 16
+
+
+def ool_stub(at: int, target: int, back: int) -> bytes:
+    """Return the code of an out-of-line stub at ``at`` (contract section 7): calls ``target``, goes on at ``back``."""
+    return words(MFLR_R0, branch(at + 4, target, link=True), MTLR_R0, branch(at + 12, back))

@@ -24,7 +24,7 @@ from lpgen.machine.places import (
 )
 
 WINDOW = 0x1000
-OPS_BYTES = 0x400
+OPS_BYTES = OPS_SPACING
 
 
 class KernelData:
@@ -52,7 +52,7 @@ class KernelData:
             self._keep(address, bytearray(pattern.randbytes(WINDOW)))
             self._set(address + self._offsets["PACATOC"], struct.pack("<Q", KERNEL_TOC))
             if "tracing_switch" in features:
-                self._set(address + self._offsets["PACA_FTRACE_ENABLED"], b"\1")
+                self._set(address + self._offsets["PACA_FTRACE_ENABLED"], b"\1" if address == PACAS[0] else b"\x80")
         self._keep(FUNCTION_TRACE_OP & ~(WINDOW - 1), bytearray(pattern.randbytes(WINDOW)))
         ops = self.decoy_ops if "call_ops" in features else FTRACE_OPS
         self._set(FUNCTION_TRACE_OP, struct.pack("<Q", ops))
@@ -98,7 +98,9 @@ class KernelData:
     def set_tracing(self, *, disabled: bool) -> None:
         """Switch tracing off or on in every paca."""
         for paca in PACAS:
-            self._set(paca + self._offsets["PACA_FTRACE_ENABLED"], b"\0" if disabled else b"\1")
+            # Not 0 is on, whatever it is.
+            on = b"\1" if paca == PACAS[0] else b"\x80"
+            self._set(paca + self._offsets["PACA_FTRACE_ENABLED"], b"\0" if disabled else on)
 
     def add_livepatch_sp(self, address: int, start: int) -> None:
         """Put a task's livepatch_sp into its thread_info; the guest may change that one."""

@@ -22,7 +22,7 @@ KERNEL_TOC = TOC_DATA + 0x8000
 FUNCTION_TRACE_OP = KERNEL_TOC + 0x1A8F8
 FTRACE_OPS = TOC_DATA + 0x30120
 # With call ops each home's functions have an ftrace_ops of their own.
-OPS_SPACING = 0x1000
+OPS_SPACING = 0x2000
 # struct thread_info of each task, where it is in the task.
 TASKS = TOC_DATA + 0x50000
 TASK_SPACING = 0x400
@@ -49,6 +49,9 @@ HOMES = ("kernel", "module 1", "module 2")
 # How a call site leads into the trampolines: to the entry that saves all registers, to the lean one, or, not patched
 # yet, to _mcount.
 REGS, LEAN, MCOUNT = "regs", "lean", "mcount"
+# Both are where an unpatched call site may lead.
+MCOUNTS = ("_mcount", "mcount")
+STORES_R0 = "std r0,16(r1)"
 TRAMP_BYTES = 32
 
 

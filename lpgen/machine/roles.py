@@ -19,7 +19,7 @@ def is_current_kprobe_addr(world: World, trip: Trip, state: State, rng: Random) 
     state = state.copy()
     use_stack(world.engine, trip.thread, state, rng)
     clobber(state, rng, floats=False)
-    state.gpr[3] = int(trip.plan.kprobe)
+    state.gpr[3] = 1 if trip.plan.kprobe else trip.plan.seed & 2
     state.pc = state.lr
     return state
 

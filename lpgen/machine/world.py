@@ -20,6 +20,7 @@ from lpgen.machine.code import (
     BCTRL,
     LD_R2_24_R1,
     MFLR_R0,
+    OOL_CODE_BYTES,
     STD_R0_16_R1,
     STUB_DATA,
     TRAP,
@@ -40,6 +41,7 @@ from lpgen.machine.places import (
     MAIN_RETURN,
     MAX_TEXT,
     MCOUNT,
+    MCOUNTS,
     MODULE_SPACING,
     MODULES,
     MONITOR,
@@ -49,6 +51,7 @@ from lpgen.machine.places import (
     STACK_END_MAGIC,
     STACK_SPACING,
     STACKS,
+    STORES_R0,
     TASK_SPACING,
     TASK_THREADS,
     TASKS,
@@ -105,6 +108,8 @@ class World:
         self.direct = self._place_gate(0, Gate("direct"))
         # Where ops->func is called through its global entry point, the tracer may be a module's.
         self.module_tracer = self._place_gate(1, Gate("tracer"))
+        # It leaves its own TOC behind: never that of B.
+        self._tracers = {home: self.tracer if home == 1 else self.module_tracer for home in range(len(HOMES))}
         self.image = self._link(unit)
         check_entry_points(kernel, self.image)
         first, end = self.text
@@ -122,8 +127,8 @@ class World:
         self.twins = {b.gep: self._place_twin(b) for b in placed if b.home == 0}
         self.local_calls = {function.gep: self._place_local_call(function) for function in placed}
         self.pointer_calls = [self._place_pointer_call(home) for home in range(len(HOMES))]
-        tracers = {home: self.module_tracer if home == 1 else self.tracer for home in range(len(HOMES))}
-        self.data = KernelData(kernel, self.engine, self._pattern, tracers, self.direct, self.symbol("ftrace_stub"))
+        stub = self.symbol("ftrace_stub")
+        self.data = KernelData(kernel, self.engine, self._pattern, self._tracers, self.direct, stub)
         self.threads = [self._place_thread(n) for n in range(len(THREADS))]
         self.watched = watch
         if watch:
@@ -157,7 +162,11 @@ class World:
 
     def tracer_of(self, b: Function) -> int:
         """Return the address of the tracer of ``b``."""
-        return self.module_tracer if "call_ops" in self.kernel.features and b.home == 1 else self.tracer
+        return self._tracers[b.home] if "call_ops" in self.kernel.features else self.tracer
+
+    def stores_r0(self, b: Function) -> bool:
+        """True if the call site of ``b`` stores r0 at 16(r1) before the call, and B's body does not any more."""
+        return b.target not in MCOUNTS and STORES_R0 in self.kernel.call_sites[b.form]
 
     def gate(self, number: int) -> Gate:
         """Return what gate ``number`` stands for; a number that none has, from a jump into a thunk, is a wild one."""
@@ -287,12 +296,14 @@ class World:
             code.append({"mflr r0": MFLR_R0, "std r0,16(r1)": STD_R0_16_R1}[text])
         site = at + 4 * len(code)
         symbol = self.entries[entry]
+        if entry == MCOUNT:
+            symbol = MCOUNTS[home == 2]
         target = self.symbol(symbol) if home == 0 else self._stub(home, symbol)
         lr = site + 4
         if out_of_line:
             stub = self._place_ool_stub(home, site, target)
-            code.append(branch(site, stub + 8))
-            lr = stub + 16
+            code.append(branch(site, stub))
+            lr = stub + 8
         else:
             code.append(branch(site, target, link=True))
         function = Function(
@@ -302,22 +313,25 @@ class World:
         return function
 
     def _place_ool_stub(self, home: int, site: int, target: int) -> int:
-        """Write the out-of-line stub of a call site, in the area for them or in the module; return its address."""
+        """Write the out-of-line stub of a call site, in the area or in the module; return where it is entered."""
+        size = self.offsets["FTRACE_OOL_STUB_SIZE"]
         first = self._next_ool.get(home)
         if first is None:
             # Some stubs stand behind their call sites, some before: both signs of the way back.
             module = self._module(home) + (0x500 if home == 2 else 0x9000)
             first = self.symbol("ftrace_ool_stub_text") if home == 0 else module
-        at = first
-        size = self.offsets["FTRACE_OOL_STUB_SIZE"]
-        self._next_ool[home] = at + size
-        if home == 0 and at + size > self.symbol("ftrace_ool_stub_text") + self.kernel.stub_count * size:
+        elif home == 0 and first == self.symbol("ftrace_ool_stub_text") + self.kernel.stub_count * size:
             # The area is full: the kernel's build makes room for more elsewhere.
-            at = self._next[0] + -self._next[0] % 8
-            self._next[0] = at + 32
-        ops = FTRACE_OPS + OPS_SPACING * home if "call_ops" in self.kernel.features else self._pattern.getrandbits(64)
-        self.engine.write(at, ool_stub(at, ops, target, site + 4))
-        return at
+            first = FUNCTIONS + 0x6000
+        self._next_ool[home] = first + size
+        has_ops = size > OOL_CODE_BYTES
+        if has_ops:
+            own = FTRACE_OPS + OPS_SPACING * home
+            ops = own if "call_ops" in self.kernel.features else self._pattern.getrandbits(64)
+            self.engine.write_u64(first, ops)
+        entered = first + size - OOL_CODE_BYTES
+        self.engine.write(entered, ool_stub(entered, target, site + 4))
+        return entered
 
     @staticmethod
     def _module(home: int) -> int:

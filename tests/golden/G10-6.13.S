@@ -2,7 +2,7 @@
 /*
  * lpgen 0.1.0: lpgen emit --kernel 6.13
  *
- * ftrace entry and livepatch trampolines, ppc64le, ELFv2, -mprofile-kernel.
+ * ftrace entry and livepatch trampolines, ppc64le, ELFv2.
  * Kernel 6.13 (generation G10, layout L4); offsets: layout L4, default paca
  * CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS=y
  * CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS=y

@@ -2,7 +2,7 @@
 /*
  * lpgen 0.1.0: lpgen emit --kernel 6.18 --ifdef
  *
- * ftrace entry and livepatch trampolines, ppc64le, ELFv2, -mprofile-kernel.
+ * ftrace entry and livepatch trampolines, ppc64le, ELFv2.
  * Kernel 6.18 (generation G10, layout L4); offsets: layout L4, default paca
  * For every setting of CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS,
  * CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS, CONFIG_FUNCTION_GRAPH_TRACER,

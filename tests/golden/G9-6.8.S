@@ -2,7 +2,7 @@
 /*
  * lpgen 0.1.0: lpgen emit --kernel 6.8
  *
- * ftrace entry and livepatch trampolines, ppc64le, ELFv2, -mprofile-kernel.
+ * ftrace entry and livepatch trampolines, ppc64le, ELFv2.
  * Kernel 6.8 (generation G9, layout L4); offsets: layout L4, default paca
  * CONFIG_FUNCTION_GRAPH_TRACER=y
  * CONFIG_LIVEPATCH_64=y

@@ -57,6 +57,8 @@ def test_a_real_one(config: Path) -> None:
         "CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS": False,
         "CONFIG_PPC_FTRACE_OUT_OF_LINE": True,
         "CONFIG_PPC_FTRACE_OUT_OF_LINE_NUM_RESERVE": 16384,
+        # Kconfig would have written it.
+        "CONFIG_KPROBES_ON_FTRACE": False,
     }
     made = kernel("6.13", dotconfig=found)
     assert made.stub_count == 16384
@@ -138,3 +140,16 @@ def test_a_file_that_is_far_too_large(config: Path) -> None:
     config.write_bytes(b"CONFIG_X=y\n" * (SIZE_LIMIT // 11 + 1))
     with pytest.raises(LpgenError, match="is larger than 4 MiB"):
         read_dotconfig(config)
+
+
+def test_a_whole_one_mentions_what_kconfig_worked_out(config: Path) -> None:
+    """Without a line for it an option that has no prompt is off; in a fragment nothing is said of it."""
+    lines = [line for line in REAL.splitlines() if "FTRACE_" not in line]
+    config.write_text("\n".join(lines))
+    whole = kernel("6.13", dotconfig=read_dotconfig(config))
+    assert not {"out_of_line", "call_ops", "direct_calls"} & whole.features
+    assert "livepatch" in whole.features
+    assert "kprobe_test" not in kernel("4.13", dotconfig=read_dotconfig(config)).features
+    config.write_text("\n".join(line for line in lines if not line.startswith("#")))
+    part = kernel("6.13", dotconfig=read_dotconfig(config))
+    assert {"out_of_line", "call_ops", "direct_calls"} <= part.features

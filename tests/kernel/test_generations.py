@@ -315,9 +315,9 @@ def test_a_number() -> None:
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({RESERVE: 0}, f"{RESERVE}=0: it takes a number; give one from 1 to 1048575"),
-        ({RESERVE: 1 << 20}, f"{RESERVE}=1048576: it takes a number; give one from 1 to 1048575"),
-        ({RESERVE: True}, f"{RESERVE}=y: it takes a number; give one from 1 to 1048575"),
+        ({RESERVE: 0}, f"{RESERVE}=0: it takes a number; give one from 1 to 262144"),
+        ({RESERVE: 1 << 20}, f"{RESERVE}=1048576: it takes a number; give one from 1 to 262144"),
+        ({RESERVE: True}, f"{RESERVE}=y: it takes a number; give one from 1 to 262144"),
         ({OOL: 2}, f"{OOL}=2: it is on or off; write {OOL}=y or {OOL}=n"),
     ],
 )
