@@ -127,6 +127,8 @@ def _environment(directory: Path | None) -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
         autoescape=False,
+        # Compiled for one rendering, as a rule: folding constants takes longer than it saves.
+        optimized=False,
         extensions=[_Markers, _When],
     )
     environment.globals["_marked_templates"] = []
