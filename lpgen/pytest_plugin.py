@@ -88,14 +88,14 @@ def _named(config: pytest.Config, setting: str, path: Path) -> bool:
 def _settings(config: pytest.Config) -> tuple[str, dict[str, Any]]:
     """Return version and arguments of lpgen.verify that the settings give. Raises LpgenError."""
     from lpgen.errors import LpgenError
+    from lpgen.kernel.options import parse_setting
 
     options: dict[str, bool | int] = {}
     for setting in config.getini("lpgen_config"):
-        name, equals, value = setting.partition("=")
-        number = value.isascii() and value.isdecimal() and len(value) < 10
-        if not equals or not (number or value in ("y", "n")):
+        parsed = parse_setting(setting)
+        if parsed is None:
             raise LpgenError(f"lpgen_config: {setting!r} is not a setting", hint="write CONFIG_NAME=y or CONFIG_NAME=n")
-        options[name] = int(value) if number else value == "y"
+        options[parsed[0]] = parsed[1]
     wanted: dict[str, Any] = {"config": options}
     callers: str | None = config.getini("lpgen_callers")
     if callers:

@@ -10,6 +10,7 @@ import click
 
 from lpgen.errors import LpgenError
 from lpgen.kernel.generations import DEFAULT_VERSION, Kernel, kernel
+from lpgen.kernel.options import parse_setting
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 
@@ -71,11 +72,10 @@ def chosen_config(config: tuple[str, ...]) -> tuple[dict[str, bool | int], dict[
     wanted: dict[str, bool | int] = {}
     dotconfig: dict[str, bool | int] | None = None
     for setting in config:
-        name, equals, value = setting.partition("=")
-        number = value.isascii() and value.isdecimal() and len(value) < 10
-        if equals and name and (value in ("y", "n") or number):
-            wanted[name] = int(value) if number else value == "y"
-        elif setting and not equals and Path(setting).exists():
+        parsed = parse_setting(setting)
+        if parsed is not None:
+            wanted[parsed[0]] = parsed[1]
+        elif setting and "=" not in setting and Path(setting).exists():
             from lpgen.kernel.dotconfig import read_dotconfig
 
             dotconfig = (dotconfig or {}) | read_dotconfig(Path(setting))

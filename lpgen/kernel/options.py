@@ -71,6 +71,16 @@ def check_setting(name: str, value: bool | int) -> None:
         raise LpgenError(f"{setting_text(name, value)}: it is on or off", hint=f"write {name}=y or {name}=n")
 
 
+def parse_setting(text: str) -> tuple[str, bool | int] | None:
+    """Return name and value of a setting as --config takes it: CONFIG_NAME=y, =n or a number; None for other text."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        return None
+    if value in ("y", "n"):
+        return name, value == "y"
+    return (name, int(value)) if value.isascii() and value.isdecimal() and len(value) < 10 else None
+
+
 def setting_text(name: str, value: bool | int) -> str:
     """Return a setting as --config takes it."""
     if isinstance(value, bool):

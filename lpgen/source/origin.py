@@ -9,6 +9,7 @@ from pathlib import Path
 from lpgen.errors import LpgenError, Place
 from lpgen.kernel.generations import kernel
 from lpgen.kernel.offsets import Offsets
+from lpgen.kernel.options import parse_setting
 from lpgen.source.emit import STYLES, emit_source
 
 _BANNER = re.compile(r"^ \* lpgen \S+: lpgen emit (.*)$", re.MULTILINE)
@@ -40,8 +41,10 @@ def template_lines(
         elif word == "--style" and value in STYLES:
             style = value
         elif word == "--config":
-            name, _, setting = value.partition("=")
-            config[name] = int(setting) if setting.isdecimal() else setting == "y"
+            setting = parse_setting(value)
+            if setting is None:
+                return None
+            config[setting[0]] = setting[1]
         elif word not in ("--offsets", "--templates"):
             return None
     try:

@@ -55,3 +55,20 @@ def test_with_offsets_and_templates_given_again(tmp_path: Path) -> None:
         assert template_lines(made.text, offsets=given, templates_dir=templates_dir) == made.origins
         # Without them the text is not made again, so nothing is claimed.
         assert template_lines(made.text) is None
+
+
+@pytest.mark.parametrize("version", ["4.14.336", "6.12", "6.18"])
+def test_late_kernels_with_ifdef_and_numbers(version: str) -> None:
+    made = emit_source(kernel(version), ifdef=True)
+    assert template_lines(made.text) == made.origins
+    few = kernel("6.18", config={"CONFIG_PPC_FTRACE_OUT_OF_LINE_NUM_RESERVE": 12})
+    text = emit_source(few, style="standalone")
+    assert template_lines(text.text) == text.origins
+
+
+@pytest.mark.parametrize(
+    "setting", ["CONFIG_LIVEPATCH=" + "9" * 5000, "CONFIG_LIVEPATCH=\u0663", "CONFIG_LIVEPATCH", "=n"]
+)
+def test_a_banner_with_no_setting(setting: str) -> None:
+    text = emit_source(kernel("4.7")).text
+    assert template_lines(text.replace("--kernel 4.7\n", f"--kernel 4.7 --config {setting}\n", 1)) is None
