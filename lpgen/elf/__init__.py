@@ -1,0 +1,1 @@
+"""ELF files that a person hands in: objects and kernels, whatever their bytes are."""
