@@ -21,7 +21,7 @@ from lpgen.contract.observe import (
 from lpgen.contract.register import statement
 from lpgen.contract.route import check_route
 from lpgen.kernel.checks import RED_ZONE
-from lpgen.machine.places import BASE_WINDOW, KERNEL_TOC
+from lpgen.machine.places import BASE_WINDOW
 from lpgen.machine.trip import Moment
 
 EDITED = (*range(3, 11), *range(14, 32))
@@ -66,17 +66,17 @@ def t2(judge: Judge) -> None:
     if end is not None and end.kind == "fault" and end.address != end.pc and not judge.trip.moments:
         # An access to kernel data on the way to the tracer.
         judge.count()
-        if end.state.gpr[2] != KERNEL_TOC:
+        if end.state.gpr[2] != judge.world.ground.toc:
             judge.broken(
                 "end",
                 f"r2 at the access to {judge.hex(end.address)}",
-                judge.hex(KERNEL_TOC),
+                judge.hex(judge.world.ground.toc),
                 judge.hex(end.state.gpr[2]),
                 Location("gpr", 2),
             )
     for moment in judge.trip.moments:
         if moment.where in ("tracer", "graph", "kprobe"):
-            judge.value(moment, "r2", KERNEL_TOC, moment.state.gpr[2], Location("gpr", 2))
+            judge.value(moment, "r2", judge.world.ground.toc, moment.state.gpr[2], Location("gpr", 2))
             slot = moment.state.gpr[1] + 24
             judge.value(moment, "24(frame)", judge.trip.entry.gpr[2], moment.u64(slot), Location("memory", slot))
 

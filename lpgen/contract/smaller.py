@@ -6,7 +6,6 @@ from lpgen.contract.judge import Judge, Location
 from lpgen.contract.observe import ALL_GPRS, expected_gprs, registers_on, return_slot
 from lpgen.contract.register import statement
 from lpgen.contract.route import check_route
-from lpgen.machine.places import KERNEL_TOC
 from lpgen.machine.trip import Moment
 
 # r11 is free on the way through the trampolines, but not in _mcount.
@@ -112,7 +111,7 @@ def s8r(judge: Judge) -> None:
     for moment in trip.at("unhook"):
         gpr = moment.state.gpr
         judge.value(moment, "MSR", trip.entry.msr, moment.state.msr)
-        judge.value(moment, "r2", KERNEL_TOC, gpr[2], Location("gpr", 2))
+        judge.value(moment, "r2", judge.world.ground.toc, gpr[2], Location("gpr", 2))
         _frame_below(judge, moment)
         if "return_regs" in world.kernel.features and left is not None:
             _results_in_regs(judge, moment, left.gpr)

@@ -18,7 +18,6 @@ from lpgen.machine.places import (
     LEAN,
     LIVEPATCH_FRAME,
     MCOUNT,
-    PACAS,
     REGS,
     CallSite,
     Function,
@@ -58,7 +57,7 @@ class Conductor:
         regs = world.offsets
         self._field = {name: regs[name] - regs["GPR0"] for name in ("_NIP", "_LINK", "ORIG_GPR3") if name in regs}
         self._features = world.kernel.features
-        self._paca = [PACAS[0]] * len(world.threads)
+        self._paca = [world.ground.pacas[0]] * len(world.threads)
         self._interrupt: Interrupt | None = None
         self._interruption: Interruption | None = None
         self._interrupted: Plan | None = None
@@ -80,7 +79,7 @@ class Conductor:
         self._extra, self._waiting = [], []
         self._interruption, self._interrupt, self._interrupted = None, plan.interrupt, plan
         for number in involved:
-            self._paca[number] = PACAS[number & 1]
+            self._paca[number] = world.ground.pacas[number & 1]
         self.engine.interrupt_at(plan.interrupt.boundary if plan.interrupt is not None and world.watched else 0)
         thread = world.threads[plan.thread]
         main = self.call(plan, thread, outer[plan.thread])
@@ -370,7 +369,8 @@ class Conductor:
         return state
 
     def _to_another_cpu(self, thread: Thread, state: State) -> None:
-        self._paca[thread.number] = PACAS[1 - PACAS.index(self._paca[thread.number])]
+        pacas = self.world.ground.pacas
+        self._paca[thread.number] = pacas[1 - pacas.index(self._paca[thread.number])]
         state.gpr[13] = self._paca[thread.number]
 
     def _graph(self, trip: Trip, moment: Moment, rng: Random) -> State:

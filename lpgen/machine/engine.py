@@ -214,6 +214,11 @@ class Engine:
         for page in range(address // PAGE, (address + size - 1) // PAGE + 1):
             self._regions[page] = region
 
+    def map_page(self, address: int, *, writable: bool = True) -> None:
+        """Map the page that holds ``address``, unless it is mapped."""
+        if address // PAGE not in self._regions:
+            self.map(address & ~(PAGE - 1), PAGE, writable=writable)
+
     def write(self, address: int, data: bytes) -> None:
         """Write ``data``, whatever the guest's permissions; not over instructions that may have run."""
         base, memory = self._regions[address // PAGE]

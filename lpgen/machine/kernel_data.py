@@ -7,18 +7,13 @@ from collections.abc import Mapping
 from random import Random
 
 from lpgen.kernel.generations import Kernel
-from lpgen.machine.engine import PAGE, Engine
+from lpgen.machine.engine import Engine
 from lpgen.machine.places import (
-    FTRACE_OPS,
-    FUNCTION_TRACE_OP,
     HOMES,
-    KERNEL_TOC,
     OPS_SPACING,
-    PACAS,
     TASK_SPACING,
     TASK_THREADS,
-    TASKS,
-    TOC_DATA,
+    Ground,
     Patched,
     Thread,
 )
@@ -31,42 +26,52 @@ class KernelData:
     """The data of one kernel. ``tracers`` are what ops->func is by home, ``stub`` what it is without a tracer."""
 
     def __init__(
-        self, kernel: Kernel, engine: Engine, pattern: Random, tracers: Mapping[int, int], direct: int, stub: int
+        self,
+        kernel: Kernel,
+        engine: Engine,
+        ground: Ground,
+        pattern: Random,
+        tracers: Mapping[int, int],
+        direct: int,
+        stub: int,
     ) -> None:
+        self._ground = ground
         self._features = kernel.features
         self._offsets = kernel.offsets
         self._engine = engine
         self._tracers, self._direct, self._stub = tracers, direct, stub
         self._kept: dict[int, bytearray] = {}
         self._sp_addresses: set[int] = set()
-        self._current = dict.fromkeys(PACAS, -1)
+        self._current = dict.fromkeys(ground.pacas, -1)
         # With call ops nobody has a use for function_trace_op; what it points to is none of the stubs' ops.
-        self.decoy_ops = FTRACE_OPS + OPS_SPACING * len(HOMES)
+        self.decoy_ops = ground.ops + OPS_SPACING * len(HOMES)
         self._place(pattern)
 
     def _place(self, pattern: Random) -> None:
-        features = self._features
-        for address in (PACAS[0], TOC_DATA + 0x8000, FUNCTION_TRACE_OP & ~0xFFFF):
-            self._engine.map(address & ~0xFFFF, PAGE)
-        for address in PACAS:
+        features, ground = self._features, self._ground
+        for address in (ground.pacas[0], ground.toc, ground.function_trace_op):
+            self._engine.map_page(address)
+        for address in ground.pacas:
             self._keep(address, bytearray(pattern.randbytes(WINDOW)))
-            self._set(address + self._offsets["PACATOC"], struct.pack("<Q", KERNEL_TOC))
+            self._set(address + self._offsets["PACATOC"], struct.pack("<Q", ground.toc))
             if "tracing_switch" in features:
-                self._set(address + self._offsets["PACA_FTRACE_ENABLED"], b"\1" if address == PACAS[0] else b"\x80")
-        self._keep(FUNCTION_TRACE_OP & ~(WINDOW - 1), bytearray(pattern.randbytes(WINDOW)))
-        ops = self.decoy_ops if "call_ops" in features else FTRACE_OPS
-        self._set(FUNCTION_TRACE_OP, struct.pack("<Q", ops))
-        self._keep(KERNEL_TOC, bytearray(pattern.randbytes(WINDOW)))
+                self._set(
+                    address + self._offsets["PACA_FTRACE_ENABLED"], b"\1" if address == ground.pacas[0] else b"\x80"
+                )
+        self._keep(ground.function_trace_op & ~(WINDOW - 1), bytearray(pattern.randbytes(WINDOW)))
+        ops = self.decoy_ops if "call_ops" in features else ground.ops
+        self._set(ground.function_trace_op, struct.pack("<Q", ops))
+        self._keep(ground.toc, bytearray(pattern.randbytes(WINDOW)))
         if {"call_ops", "direct_calls"} & features:
             # Otherwise there is nothing in an ftrace_ops for the trampolines, and no memory behind it.
-            self._engine.map(FTRACE_OPS & ~0xFFFF, PAGE)
+            self._engine.map_page(ground.ops)
             for number in range(len(HOMES) + 1):
-                self._keep(FTRACE_OPS + OPS_SPACING * number, bytearray(pattern.randbytes(OPS_BYTES)))
+                self._keep(self._ground.ops + OPS_SPACING * number, bytearray(pattern.randbytes(OPS_BYTES)))
             self.set_ops(Patched())
         if "thread_info_in_task" in features:
-            self._engine.map(TASKS & ~0xFFFF, PAGE)
+            self._engine.map_page(ground.tasks)
             for number in TASK_THREADS:
-                self._keep(TASKS + TASK_SPACING * number, bytearray(pattern.randbytes(TASK_SPACING)))
+                self._keep(ground.tasks + TASK_SPACING * number, bytearray(pattern.randbytes(TASK_SPACING)))
 
     def _keep(self, address: int, content: bytearray) -> None:
         """Write data that the guest may not change."""
@@ -87,7 +92,7 @@ class KernelData:
         """Write ops->func and ops->direct_call of every ftrace_ops."""
         features = self._features
         for home in range(len(HOMES)):
-            ops = FTRACE_OPS + OPS_SPACING * home
+            ops = self._ground.ops + OPS_SPACING * home
             if "call_ops" in features:
                 func = self._tracers[home] if wanted.tracer else self._stub
                 self._set(ops + self._offsets["FTRACE_OPS_FUNC"], struct.pack("<Q", func))
@@ -97,9 +102,9 @@ class KernelData:
 
     def set_tracing(self, *, disabled: bool) -> None:
         """Switch tracing off or on in every paca."""
-        for paca in PACAS:
+        for paca in self._ground.pacas:
             # Not 0 is on, whatever it is.
-            on = b"\1" if paca == PACAS[0] else b"\x80"
+            on = b"\1" if paca == self._ground.pacas[0] else b"\x80"
             self._set(paca + self._offsets["PACA_FTRACE_ENABLED"], b"\0" if disabled else on)
 
     def add_livepatch_sp(self, address: int, start: int) -> None:

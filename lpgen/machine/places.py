@@ -8,31 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-KERNEL = 0xC000000000000000
-TEXT = KERNEL + 0x200000
 # The trampolines' .text with the area for out-of-line stubs, which belongs to it.
 MAX_TEXT = 0x800000
-RODATA = KERNEL + 0x30000
-FUNCTIONS = KERNEL + 0x40000
-MONITOR = KERNEL + 0x100000
-PACAS = (KERNEL + 0xF00000, KERNEL + 0xF02000)
-TOC_DATA = KERNEL + 0x1000000
-KERNEL_TOC = TOC_DATA + 0x8000
-# Further from the TOC pointer than 16 bits reach, with a low half above 0x8000: @ha has to carry.
-FUNCTION_TRACE_OP = KERNEL_TOC + 0x1A8F8
-FTRACE_OPS = TOC_DATA + 0x30120
 # With call ops each home's functions have an ftrace_ops of their own.
 OPS_SPACING = 0x2000
 # struct thread_info of each task, where it is in the task.
-TASKS = TOC_DATA + 0x50000
 TASK_SPACING = 0x400
 THREAD_INFO = 0x180
-STACKS = KERNEL + 0x2000000
 STACK_SPACING = 0x20000
 MODULES = 0xD000000000010000
 MODULE_SPACING = 0x1000000
-# Where the outermost function of a thread returns to; only ever seen in a back chain.
-MAIN_RETURN = FUNCTIONS + 0xF000
 MAIN_FRAME = 0x100
 
 STACK_END_MAGIC = 0x57AC6E9D
@@ -53,6 +38,49 @@ REGS, LEAN, MCOUNT = "regs", "lean", "mcount"
 MCOUNTS = ("_mcount", "mcount")
 STORES_R0 = "std r0,16(r1)"
 TRAMP_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Where the parts of one emulated kernel lie; each address is that of a 64 KiB page but for those of data.
+
+    ``functions``: A, B, C and the tracer, within a branch's reach of ``text``. ``toc`` is the kernel's TOC pointer,
+    ``ops`` the first ftrace_ops, ``tasks`` the first task, ``stacks`` the first stack.
+    """
+
+    text: int
+    rodata: int
+    functions: int
+    monitor: int
+    pacas: tuple[int, int]
+    toc: int
+    function_trace_op: int
+    ops: int
+    tasks: int
+    stacks: int
+
+    @property
+    def main_return(self) -> int:
+        """Where the outermost function of a thread returns to; only ever seen in a back chain."""
+        return self.functions + 0xF000
+
+
+_KERNEL = 0xC000000000000000
+_TOC_DATA = _KERNEL + 0x1000000
+# For trampolines that are linked here, wherever they are to be.
+GROUND = Ground(
+    text=_KERNEL + 0x200000,
+    rodata=_KERNEL + 0x30000,
+    functions=_KERNEL + 0x40000,
+    monitor=_KERNEL + 0x100000,
+    pacas=(_KERNEL + 0xF00000, _KERNEL + 0xF02000),
+    toc=_TOC_DATA + 0x8000,
+    # Further from the TOC pointer than 16 bits reach, with a low half above 0x8000: @ha has to carry.
+    function_trace_op=_TOC_DATA + 0x228F8,
+    ops=_TOC_DATA + 0x30120,
+    tasks=_TOC_DATA + 0x50000,
+    stacks=_KERNEL + 0x2000000,
+)
 
 
 @dataclass(frozen=True, slots=True)

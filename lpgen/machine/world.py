@@ -31,31 +31,22 @@ from lpgen.machine.code import (
 from lpgen.machine.engine import PAGE, Engine, branch, words
 from lpgen.machine.kernel_data import KernelData
 from lpgen.machine.places import (
-    FTRACE_OPS,
-    FUNCTION_TRACE_OP,
-    FUNCTIONS,
+    GROUND,
     HOMES,
-    KERNEL_TOC,
     LEAN,
     MAIN_FRAME,
-    MAIN_RETURN,
     MAX_TEXT,
     MCOUNT,
     MCOUNTS,
     MODULE_SPACING,
     MODULES,
-    MONITOR,
     OPS_SPACING,
     REGS,
-    RODATA,
     STACK_END_MAGIC,
     STACK_SPACING,
-    STACKS,
     STORES_R0,
     TASK_SPACING,
     TASK_THREADS,
-    TASKS,
-    TEXT,
     THREAD_INFO,
     THREADS,
     CallSite,
@@ -77,21 +68,22 @@ class World:
     def __init__(self, kernel: Kernel, unit: Unit, *, watch: bool = False) -> None:
         self.kernel = kernel
         self.offsets = kernel.offsets
-        self.engine = Engine(MONITOR)
+        self.ground = ground = GROUND
+        self.engine = Engine(ground.monitor)
         self._gates: list[Gate] = [Gate("own")]
         self._stubs: dict[tuple[int, str], int] = {}
         self._next_ool: dict[int, int] = {}
         self._twin_pages: set[int] = set()
         self._stack_images: list[bytes] = []
         self._pattern = Random(0xC0FFEE)
-        for address in (RODATA, FUNCTIONS):
+        for address in (ground.rodata, ground.functions):
             self.engine.map(address, PAGE, writable=False)
             self.engine.write(address, words(TRAP) * (PAGE // 4))
-        self._entry = {0: self.engine.add_monitor_entry(FUNCTIONS)}
-        self._next = {0: FUNCTIONS + 0x800}
-        self._next_thunk = {0: FUNCTIONS + 0x8000}
+        self._entry = {0: self.engine.add_monitor_entry(ground.functions)}
+        self._next = {0: ground.functions + 0x800}
+        self._next_thunk = {0: ground.functions + 0x8000}
         self.stack_bytes = 1 << kernel.thread_shift
-        self.toc = (KERNEL_TOC, *(MODULES + n * MODULE_SPACING + 0x808000 for n in range(len(HOMES) - 1)))
+        self.toc = (ground.toc, *(MODULES + n * MODULE_SPACING + 0x808000 for n in range(len(HOMES) - 1)))
         for home in range(1, len(HOMES)):
             base = MODULES + (home - 1) * MODULE_SPACING
             self.engine.map(base, PAGE, writable=False)
@@ -128,7 +120,7 @@ class World:
         self.local_calls = {function.gep: self._place_local_call(function) for function in placed}
         self.pointer_calls = [self._place_pointer_call(home) for home in range(len(HOMES))]
         stub = self.symbol("ftrace_stub")
-        self.data = KernelData(kernel, self.engine, self._pattern, self._tracers, self.direct, stub)
+        self.data = KernelData(kernel, self.engine, ground, self._pattern, self._tracers, self.direct, stub)
         self.threads = [self._place_thread(n) for n in range(len(THREADS))]
         self.watched = watch
         if watch:
@@ -143,7 +135,7 @@ class World:
         """First address of the trampolines' instructions and the one behind them."""
         section = self.image.unit.sections[".text"]
         last = section.lines[-1] if section.lines else None
-        return TEXT, TEXT + (len(section.data) if last is None else last.offset + last.size)
+        return self.ground.text, self.ground.text + (len(section.data) if last is None else last.offset + last.size)
 
     @property
     def entries(self) -> dict[str, str]:
@@ -158,7 +150,7 @@ class World:
 
     def ops_of(self, b: Function) -> int:
         """Return the address of the ftrace_ops that the tracer of ``b`` gets."""
-        return FTRACE_OPS + (OPS_SPACING * b.home if "call_ops" in self.kernel.features else 0)
+        return self.ground.ops + (OPS_SPACING * b.home if "call_ops" in self.kernel.features else 0)
 
     def tracer_of(self, b: Function) -> int:
         """Return the address of the tracer of ``b``."""
@@ -205,11 +197,11 @@ class World:
         yield self.kretprobe, "kretprobe_trampoline"
         if "call_ops" in self.kernel.features:
             for home in range(len(HOMES)):
-                yield FTRACE_OPS + OPS_SPACING * home, f"ops of the stub ({HOMES[home]})"
+                yield self.ground.ops + OPS_SPACING * home, f"ops of the stub ({HOMES[home]})"
             yield self.data.decoy_ops, "*function_trace_op"
         else:
-            yield FTRACE_OPS, "*function_trace_op"
-        yield KERNEL_TOC, "kernel TOC"
+            yield self.ground.ops, "*function_trace_op"
+        yield self.ground.toc, "kernel TOC"
         for home in range(1, len(HOMES)):
             yield self.toc[home], f"TOC of {HOMES[home]}"
         for function in (*self.functions_b.values(), *self.functions_c, *self.twins.values()):
@@ -259,10 +251,10 @@ class World:
         if size > MAX_TEXT:
             raise LpgenError(f"{unit.name}: .text of {size} bytes is larger than the {MAX_TEXT} bytes set aside for it")
         mapped = (size + PAGE - 1) // PAGE * PAGE + PAGE
-        self.engine.map(TEXT, mapped, writable=False)
-        self.engine.write(TEXT, words(TRAP) * (mapped // 4))
+        self.engine.map(self.ground.text, mapped, writable=False)
+        self.engine.write(self.ground.text, words(TRAP) * (mapped // 4))
         externals = {
-            "function_trace_op": FUNCTION_TRACE_OP,
+            "function_trace_op": self.ground.function_trace_op,
             "prepare_ftrace_return": self.graph,
             "ftrace_return_to_handler": self.unhook,
         }
@@ -275,13 +267,13 @@ class World:
                 f"{unit.name} uses {', '.join(sorted(unknown))}, which neither it nor kernel {self.kernel.version} "
                 "has for it"
             )
-        addresses = {".text": TEXT}
-        at = RODATA
+        addresses = {".text": self.ground.text}
+        at = self.ground.rodata
         for name, section in unit.sections.items():
             if name != ".text" and section.data:
                 addresses[name] = at
                 at += (len(section.data) + 0xFF) & ~0xFF
-        image = link(unit, addresses=addresses, externals=externals, toc=KERNEL_TOC)
+        image = link(unit, addresses=addresses, externals=externals, toc=self.ground.toc)
         for address, data in image.segments:
             self.engine.write(address, data)
         return image
@@ -322,11 +314,11 @@ class World:
             first = self.symbol("ftrace_ool_stub_text") if home == 0 else module
         elif home == 0 and first == self.symbol("ftrace_ool_stub_text") + self.kernel.stub_count * size:
             # The area is full: the kernel's build makes room for more elsewhere.
-            first = FUNCTIONS + 0x6000
+            first = self.ground.functions + 0x6000
         self._next_ool[home] = first + size
         has_ops = size > OOL_CODE_BYTES
         if has_ops:
-            own = FTRACE_OPS + OPS_SPACING * home
+            own = self.ground.ops + OPS_SPACING * home
             ops = own if "call_ops" in self.kernel.features else self._pattern.getrandbits(64)
             self.engine.write_u64(first, ops)
         entered = first + size - OOL_CODE_BYTES
@@ -395,7 +387,7 @@ class World:
             # Contract section 5: the magic is at task->stack, livepatch_sp starts one doubleword later.
             task = number if number in TASK_THREADS else 0
             livepatch = self._stack_base(task)
-            info = TASKS + TASK_SPACING * task + THREAD_INFO
+            info = self.ground.tasks + TASK_SPACING * task + THREAD_INFO
             start = livepatch + 8
         else:
             # Contract section 5: the magic is the first doubleword behind thread_info, livepatch_sp starts one later.
@@ -408,7 +400,7 @@ class World:
             number, THREADS[number], base, base + self.stack_bytes, info + offset, start, task, livepatch, info
         )
         frame = self.stack_bytes - MAIN_FRAME
-        struct.pack_into("<QQQ", stack, frame, 0, self._pattern.getrandbits(64), MAIN_RETURN)
+        struct.pack_into("<QQQ", stack, frame, 0, self._pattern.getrandbits(64), self.ground.main_return)
         self._stack_images.append(bytes(stack))
         self.engine.write(base, bytes(stack))
         if "thread_info_in_task" in self.kernel.features:
@@ -416,7 +408,7 @@ class World:
         return thread
 
     def _stack_base(self, number: int) -> int:
-        return STACKS + number * STACK_SPACING + number % 4 * self.stack_bytes
+        return self.ground.stacks + number * STACK_SPACING + number % 4 * self.stack_bytes
 
     def _reset_sp(self, thread: Thread) -> None:
         if "thread_info_in_task" in self.kernel.features:
