@@ -173,7 +173,7 @@ def plan_case(kernel: Kernel, text: str) -> Case:
     wanted = parse_plan(text)
     plan = wanted.settled(kernel)
     check_plan(plan)
-    if "livepatch" not in kernel.features and "patched" in plan.kinds():
+    if "livepatch" not in kernel.features and "patched" in wanted.kinds():
         raise LpgenError("the plan has a patched call, and this kernel has no livepatch", hint="leave out nip=patch")
     for name in ("lean", "early", "disabled", "kprobe", "direct", "graph"):
         if getattr(wanted, name) and not getattr(plan, name):

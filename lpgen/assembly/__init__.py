@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from lpgen.assembly.elf import write_object
 from lpgen.assembly.linker import link
-from lpgen.assembly.model import Image, Line, Relocation, Section, Symbol, Unit
+from lpgen.assembly.model import Fixed, Image, Line, Relocation, Section, Symbol, Unit
 from lpgen.assembly.unit import assemble
 
-__all__ = ["Image", "Line", "Relocation", "Section", "Symbol", "Unit", "assemble", "link", "write_object"]
+__all__ = [
+    "Fixed",
+    "Image",
+    "Line",
+    "Relocation",
+    "Section",
+    "Symbol",
+    "Unit",
+    "assemble",
+    "link",
+    "write_object",
+]

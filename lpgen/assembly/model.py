@@ -44,7 +44,10 @@ class Line:
 
 @dataclass
 class Section:
-    """One section. ``align`` and ``size`` are in bytes; a nobits section has a size but no ``data``."""
+    """One section. ``align`` and ``size`` are in bytes; a nobits section has a size but no ``data``.
+
+    ``address`` is where a linked program has it; None: it can be anywhere.
+    """
 
     name: str
     flags: str
@@ -54,6 +57,7 @@ class Section:
     size: int = 0
     relocations: list[Relocation] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
+    address: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +81,30 @@ class Symbol:
         return ((1 << (self.other >> 5)) >> 2) << 2
 
 
+@dataclass(frozen=True)
+class Fixed:
+    """What a linked program has around the code that is looked at, as addresses.
+
+    ``toc`` is its TOC pointer, ``externals`` where its code goes for what the unit does not define, ``data`` are bytes
+    that its code reads, by address.
+    """
+
+    toc: int
+    externals: Mapping[str, int]
+    data: tuple[tuple[int, bytes], ...] = ()
+
+
 @dataclass
 class Unit:
-    """An assembled, not yet linked file: its sections and symbols by name, in the order of first mention."""
+    """A file's sections and symbols by name, in the order of first mention: assembled, or read from an object.
+
+    ``fixed`` is not None for what was cut out of a linked program, whose sections have their address.
+    """
 
     name: str
     sections: dict[str, Section]
     symbols: dict[str, Symbol]
+    fixed: Fixed | None = None
 
 
 @dataclass

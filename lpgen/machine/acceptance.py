@@ -13,9 +13,9 @@ from lpgen.machine.places import TRAMP_BYTES
 def check_entry_points(kernel: Kernel, image: Image) -> None:
     """Check that all that the kernel's C code refers to is there, and what ftrace writes to. Raises LpgenError."""
     unit, wanted = image.unit, kernel.symbols
-    local = [
-        s.name for s in wanted if not s.inner and s.name in unit.symbols and unit.symbols[s.name].binding == "local"
-    ]
+    # What a linked kernel's C code refers to, it was linked to.
+    free = [] if unit.fixed is not None else wanted
+    local = [s.name for s in free if not s.inner and s.name in unit.symbols and unit.symbols[s.name].binding == "local"]
     if local:
         raise LpgenError(
             f"{unit.name}: {', '.join(local)} is not global: the kernel's C code could not link to it",

@@ -426,6 +426,9 @@ class Conductor:
         state.vr = bytes(vr)
         if moment.where == "c":
             self._leave_c(trip, state, rng)
+        if moment.where == "redirected" and "out_of_line" in self._features:
+            # It may have been gone on at through LR: the address to return to is in r0 as well.
+            state.lr = moment.state.gpr[0]
         state.pc = state.lr
         return state
 

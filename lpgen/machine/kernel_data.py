@@ -88,6 +88,14 @@ class KernelData:
         # A paca's field beyond the part of it that is kept in view.
         self._engine.write(address, data)
 
+    def add(self, address: int, data: bytes) -> None:
+        """Put doublewords of a linked kernel's own data in, which its trampolines read."""
+        if any(start <= address < start + len(content) for start, content in self._kept.items()):
+            self._set(address, data)
+        else:
+            self._engine.map_page(address)
+            self._keep(address, bytearray(data))
+
     def set_ops(self, wanted: Patched) -> None:
         """Write ops->func and ops->direct_call of every ftrace_ops."""
         features = self._features

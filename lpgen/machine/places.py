@@ -16,7 +16,6 @@ OPS_SPACING = 0x2000
 TASK_SPACING = 0x400
 THREAD_INFO = 0x180
 STACK_SPACING = 0x20000
-MODULES = 0xD000000000010000
 MODULE_SPACING = 0x1000000
 MAIN_FRAME = 0x100
 
@@ -45,7 +44,8 @@ class Ground:
     """Where the parts of one emulated kernel lie; each address is that of a 64 KiB page but for those of data.
 
     ``functions``: A, B, C and the tracer, within a branch's reach of ``text``. ``toc`` is the kernel's TOC pointer,
-    ``ops`` the first ftrace_ops, ``tasks`` the first task, ``stacks`` the first stack.
+    ``ops`` the first ftrace_ops, ``tasks`` the first task, ``stacks`` the first stack. ``modules``:
+    the first module, whose addresses differ in the low 32 bits from ``functions`` by less than a branch's reach.
     """
 
     text: int
@@ -58,6 +58,7 @@ class Ground:
     ops: int
     tasks: int
     stacks: int
+    modules: int
 
     @property
     def main_return(self) -> int:
@@ -80,6 +81,7 @@ GROUND = Ground(
     ops=_TOC_DATA + 0x30120,
     tasks=_TOC_DATA + 0x50000,
     stacks=_KERNEL + 0x2000000,
+    modules=0xD000000000010000,
 )
 
 

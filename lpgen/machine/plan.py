@@ -298,7 +298,7 @@ class Plan:
         changes["direct"] = 0 if direct == DIRECT_TRACER and not regs else direct
         changes["edit"] = self.edit and regs and not lean
         changes["link"] = self.link and regs
-        changes["nip"] = self.nip if regs else KEEP
+        changes["nip"] = self.nip if regs and (self.nip != PATCH or "livepatch" in has) else KEEP
         if kprobe:
             changes |= {"nip": PATCH, "twin": False, "spill": False, "sibling": None, "stub": False, "marker": 0}
         graph = self.graph and not (early or disabled)

@@ -12,8 +12,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from random import Random
 
-from lpgen.assembly import Image, Unit, link
-from lpgen.errors import LpgenError
+from lpgen.assembly import Unit
 from lpgen.kernel.generations import Kernel
 from lpgen.machine.acceptance import check_entry_points, patch_points
 from lpgen.machine.code import (
@@ -30,16 +29,14 @@ from lpgen.machine.code import (
 )
 from lpgen.machine.engine import PAGE, Engine, branch, words
 from lpgen.machine.kernel_data import KernelData
+from lpgen.machine.linking import ground_of, load
 from lpgen.machine.places import (
-    GROUND,
     HOMES,
     LEAN,
     MAIN_FRAME,
-    MAX_TEXT,
     MCOUNT,
     MCOUNTS,
     MODULE_SPACING,
-    MODULES,
     OPS_SPACING,
     REGS,
     STACK_END_MAGIC,
@@ -68,7 +65,7 @@ class World:
     def __init__(self, kernel: Kernel, unit: Unit, *, watch: bool = False) -> None:
         self.kernel = kernel
         self.offsets = kernel.offsets
-        self.ground = ground = GROUND
+        self.ground = ground = ground_of(unit)
         self.engine = Engine(ground.monitor)
         self._gates: list[Gate] = [Gate("own")]
         self._stubs: dict[tuple[int, str], int] = {}
@@ -83,9 +80,9 @@ class World:
         self._next = {0: ground.functions + 0x800}
         self._next_thunk = {0: ground.functions + 0x8000}
         self.stack_bytes = 1 << kernel.thread_shift
-        self.toc = (ground.toc, *(MODULES + n * MODULE_SPACING + 0x808000 for n in range(len(HOMES) - 1)))
+        self.toc = (ground.toc, *(self.ground.modules + n * MODULE_SPACING + 0x808000 for n in range(len(HOMES) - 1)))
         for home in range(1, len(HOMES)):
-            base = MODULES + (home - 1) * MODULE_SPACING
+            base = self.ground.modules + (home - 1) * MODULE_SPACING
             self.engine.map(base, PAGE, writable=False)
             self.engine.write(base, words(TRAP) * (PAGE // 4))
             self._entry[home] = self.engine.add_monitor_entry(base)
@@ -102,7 +99,10 @@ class World:
         self.module_tracer = self._place_gate(1, Gate("tracer"))
         # It leaves its own TOC behind: never that of B.
         self._tracers = {home: self.tracer if home == 1 else self.module_tracer for home in range(len(HOMES))}
-        self.image = self._link(unit)
+        functions = {"prepare_ftrace_return": self.graph, "ftrace_return_to_handler": self.unhook}
+        if {"kprobe_test", "two_entries"} & kernel.features:
+            functions["is_current_kprobe_addr"] = self.kprobe
+        self.image = load(unit, kernel, self.engine, ground, functions)
         check_entry_points(kernel, self.image)
         first, end = self.text
         self.privileged = privileged(self.engine.read(first, end - first), first)
@@ -121,6 +121,8 @@ class World:
         self.pointer_calls = [self._place_pointer_call(home) for home in range(len(HOMES))]
         stub = self.symbol("ftrace_stub")
         self.data = KernelData(kernel, self.engine, ground, self._pattern, self._tracers, self.direct, stub)
+        for address, data in unit.fixed.data if unit.fixed is not None else ():
+            self.data.add(address, data)
         self.threads = [self._place_thread(n) for n in range(len(THREADS))]
         self.watched = watch
         if watch:
@@ -239,45 +241,6 @@ class World:
     def _place_gate(self, home: int, gate: Gate) -> int:
         return self._place(home, self._gate_code(home, self._next[home], gate))
 
-    def _link(self, unit: Unit) -> Image:
-        if ".text" not in unit.sections or not unit.sections[".text"].data:
-            raise LpgenError(f"{unit.name} has no code", hint="the trampolines belong in .text")
-        other = [n for n, sec in unit.sections.items() if "x" in sec.flags and sec.data and n != ".text"]
-        if other:
-            raise LpgenError(
-                f"{unit.name} has code in {', '.join(other)}", hint="only code in .text is watched and judged"
-            )
-        size = len(unit.sections[".text"].data)
-        if size > MAX_TEXT:
-            raise LpgenError(f"{unit.name}: .text of {size} bytes is larger than the {MAX_TEXT} bytes set aside for it")
-        mapped = (size + PAGE - 1) // PAGE * PAGE + PAGE
-        self.engine.map(self.ground.text, mapped, writable=False)
-        self.engine.write(self.ground.text, words(TRAP) * (mapped // 4))
-        externals = {
-            "function_trace_op": self.ground.function_trace_op,
-            "prepare_ftrace_return": self.graph,
-            "ftrace_return_to_handler": self.unhook,
-        }
-        if {"kprobe_test", "two_entries"} & self.kernel.features:
-            externals["is_current_kprobe_addr"] = self.kprobe
-        undefined = [s.name for s in unit.symbols.values() if s.section is None]
-        unknown = [n for n in undefined if n not in externals and n != ".TOC."]
-        if unknown:
-            raise LpgenError(
-                f"{unit.name} uses {', '.join(sorted(unknown))}, which neither it nor kernel {self.kernel.version} "
-                "has for it"
-            )
-        addresses = {".text": self.ground.text}
-        at = self.ground.rodata
-        for name, section in unit.sections.items():
-            if name != ".text" and section.data:
-                addresses[name] = at
-                at += (len(section.data) + 0xFF) & ~0xFF
-        image = link(unit, addresses=addresses, externals=externals, toc=self.ground.toc)
-        for address, data in image.segments:
-            self.engine.write(address, data)
-        return image
-
     def _place_b(self, home: int, form: int, entry: str) -> Function:
         at = self._next[home]
         code = toc_setup(self.toc[home] - at)
@@ -325,9 +288,8 @@ class World:
         self.engine.write(entered, ool_stub(entered, target, site + 4))
         return entered
 
-    @staticmethod
-    def _module(home: int) -> int:
-        return MODULES + (home - 1) * MODULE_SPACING
+    def _module(self, home: int) -> int:
+        return self.ground.modules + (home - 1) * MODULE_SPACING
 
     def _stub(self, home: int, symbol: str) -> int:
         """Return the module's stub for ``symbol``."""
@@ -352,7 +314,7 @@ class World:
     def _place_twin(self, b: Function) -> Function:
         """Place a C in module 1 whose entry differs from the nip in B only in the upper half."""
         nip = b.site + 4
-        at = MODULES & ~0xFFFFFFFF | nip & 0xFFFFFFFF
+        at = self.ground.modules & ~0xFFFFFFFF | nip & 0xFFFFFFFF
         page = at & ~(PAGE - 1)
         if page not in self._twin_pages:
             self._twin_pages.add(page)
