@@ -166,7 +166,7 @@ def every_config(version: str) -> Iterator[dict[str, bool | int]]:
     from itertools import product
 
     default = kernel(version)
-    for values in product((True, False), repeat=len(default.options)):
+    for values in product(*((on, not on) for on in default.options.values())):
         config: dict[str, bool | int] = dict(zip(default.options, values, strict=True))
         if all(config[need] for name, on in config.items() if on for need in known_options()[name].needs):
             yield config

@@ -4,6 +4,7 @@
  *
  * ftrace entry and livepatch trampolines, ppc64le, ELFv2.
  * Kernel 6.13 (generation G10, layout L4); offsets: layout L4, default paca
+ * CONFIG_ARCH_USING_PATCHABLE_FUNCTION_ENTRY=n
  * CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS=y
  * CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS=y
  * CONFIG_FUNCTION_GRAPH_TRACER=y
@@ -35,6 +36,9 @@
 #error "a pc-relative kernel has no TOC in its paca"
 #endif
 
+#ifdef CONFIG_ARCH_USING_PATCHABLE_FUNCTION_ENTRY
+#error "made for CONFIG_ARCH_USING_PATCHABLE_FUNCTION_ENTRY=n"
+#endif
 #ifndef CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS
 #error "made for CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS=y"
 #endif
@@ -399,8 +403,7 @@ _GLOBAL(livepatch_handler)
 
 /*
  * _mcount: where a call site of -mprofile-kernel leads that ftrace has not patched. Back
- * at once, with LR = r0 = return address into A. MAY CHANGE: r12, CTR. With patchable
- * function entries nothing leads here, and it does no harm.
+ * at once, with LR = r0 = return address into A. MAY CHANGE: r12, CTR.
  */
 _GLOBAL(mcount)
 _GLOBAL(_mcount)

@@ -4,7 +4,8 @@
  *
  * ftrace entry and livepatch trampolines, ppc64le, ELFv2.
  * Kernel 6.18 (generation G10, layout L4); offsets: layout L4, default paca
- * For every setting of CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS,
+ * For every setting of CONFIG_ARCH_USING_PATCHABLE_FUNCTION_ENTRY,
+ * CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS,
  * CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS, CONFIG_FUNCTION_GRAPH_TRACER,
  * CONFIG_LIVEPATCH_64, CONFIG_PPC_FTRACE_OUT_OF_LINE.
  *
@@ -23,7 +24,9 @@
 #ifdef CONFIG_LIVEPATCH_64
 #include <linux/magic.h>
 #endif
+#ifndef CONFIG_ARCH_USING_PATCHABLE_FUNCTION_ENTRY
 #include <linux/export.h>
+#endif
 #include <asm/asm-offsets.h>
 #ifdef CONFIG_LIVEPATCH_64
 #include <asm/bug.h>
@@ -524,10 +527,10 @@ _GLOBAL(livepatch_handler)
 	blr
 #endif
 
+#ifndef CONFIG_ARCH_USING_PATCHABLE_FUNCTION_ENTRY
 /*
  * _mcount: where a call site of -mprofile-kernel leads that ftrace has not patched. Back
- * at once, with LR = r0 = return address into A. MAY CHANGE: r12, CTR. With patchable
- * function entries nothing leads here, and it does no harm.
+ * at once, with LR = r0 = return address into A. MAY CHANGE: r12, CTR.
  */
 _GLOBAL(mcount)
 _GLOBAL(_mcount)
@@ -536,6 +539,7 @@ EXPORT_SYMBOL(_mcount)
 	mtctr	r12
 	mtlr	r0
 	bctr
+#endif
 
 #ifdef CONFIG_FUNCTION_GRAPH_TRACER
 /*

@@ -4,6 +4,7 @@
  *
  * ftrace entry and livepatch trampolines, ppc64le, ELFv2.
  * Kernel 6.8 (generation G9, layout L4); offsets: layout L4, default paca
+ * CONFIG_ARCH_USING_PATCHABLE_FUNCTION_ENTRY=n
  * CONFIG_FUNCTION_GRAPH_TRACER=y
  * CONFIG_LIVEPATCH_64=y
  *
@@ -32,6 +33,9 @@
 #error "a pc-relative kernel has no TOC in its paca"
 #endif
 
+#ifdef CONFIG_ARCH_USING_PATCHABLE_FUNCTION_ENTRY
+#error "made for CONFIG_ARCH_USING_PATCHABLE_FUNCTION_ENTRY=n"
+#endif
 #ifndef CONFIG_FUNCTION_GRAPH_TRACER
 #error "made for CONFIG_FUNCTION_GRAPH_TRACER=y"
 #endif
@@ -342,8 +346,7 @@ _GLOBAL(livepatch_handler)
 
 /*
  * _mcount: where a call site of -mprofile-kernel leads that ftrace has not patched. Back
- * at once, with LR = r0 = return address into A. MAY CHANGE: r12, CTR. With patchable
- * function entries nothing leads here, and it does no harm.
+ * at once, with LR = r0 = return address into A. MAY CHANGE: r12, CTR.
  */
 _GLOBAL(mcount)
 _GLOBAL(_mcount)

@@ -59,6 +59,7 @@ def test_a_real_one(config: Path) -> None:
         "CONFIG_PPC_FTRACE_OUT_OF_LINE_NUM_RESERVE": 16384,
         # Kconfig would have written it.
         "CONFIG_KPROBES_ON_FTRACE": False,
+        "CONFIG_ARCH_USING_PATCHABLE_FUNCTION_ENTRY": False,
     }
     made = kernel("6.13", dotconfig=found)
     assert made.stub_count == 16384

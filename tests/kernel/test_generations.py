@@ -283,7 +283,11 @@ def test_an_option_without_what_it_needs(name: str) -> None:
 
 def test_the_old_name_of_an_option() -> None:
     made = kernel("6.12", config={"CONFIG_LIVEPATCH": False})
-    assert made.options == {"CONFIG_LIVEPATCH_64": False, "CONFIG_FUNCTION_GRAPH_TRACER": True}
+    assert made.options == {
+        "CONFIG_LIVEPATCH_64": False,
+        "CONFIG_FUNCTION_GRAPH_TRACER": True,
+        "CONFIG_ARCH_USING_PATCHABLE_FUNCTION_ENTRY": False,
+    }
     assert made == kernel("6.12", config={"CONFIG_LIVEPATCH": False, "CONFIG_LIVEPATCH_64": False})
     assert made.option_of("CONFIG_LIVEPATCH") == "CONFIG_LIVEPATCH_64"
     assert kernel("4.7").option_of("CONFIG_LIVEPATCH") == "CONFIG_LIVEPATCH"
@@ -350,8 +354,9 @@ def test_every_config_leaves_out_what_cannot_be() -> None:
     assert len(list(every_config("4.7"))) == 4
     assert len(list(every_config("4.13"))) == 8
     assert len(list(every_config("6.5"))) == 2
-    # Livepatch and graph tracer, each on and off; out of line with four ways of the two that need it, or without them.
-    assert len(list(every_config("6.13"))) == 4 * 5
+    # Livepatch, graph tracer and patchable function entries, each on and off; out of line with four ways of the two
+    # that need it, or without them.
+    assert len(list(every_config("6.13"))) == 8 * 5
 
 
 def test_a_number_is_among_the_settings() -> None:
@@ -364,6 +369,7 @@ def test_what_a_dotconfig_does_not_mention_has_kconfigs_default() -> None:
     assert kernel("6.13", dotconfig={}).options == {
         "CONFIG_LIVEPATCH_64": False,
         "CONFIG_FUNCTION_GRAPH_TRACER": True,
+        "CONFIG_ARCH_USING_PATCHABLE_FUNCTION_ENTRY": False,
         OOL: True,
         CALL_OPS: True,
         DIRECT: True,
