@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from lpgen.assembly.encoder import decode
@@ -10,6 +11,7 @@ from lpgen.assembly.encoder import decode
 _B, _BC, _XL = 18, 16, 19
 _BCLR, _BCCTR, _RFID = 16, 528, 18
 _ALWAYS = 20
+_HEX = re.compile(r"\b0x[0-9a-f]+")
 
 
 def branch_target(word: int, address: int) -> int | None:
@@ -49,6 +51,8 @@ def disassemble(word: int, address: int, name: Callable[[int], str]) -> str:
     if decoded is None:
         return f".long {word:#010x}"
     mnemonic, operands = decoded
+    # asm-offsets.h, and so everybody who reads this, counts in decimal.
+    operands = _HEX.sub(lambda match: str(int(match[0], 16)), operands)
     target = branch_target(word, address)
     if target is not None and not word & 2:
         head = operands.rpartition(",")[0]
