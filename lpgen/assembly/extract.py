@@ -176,8 +176,6 @@ class _Writer:
             named = self._meaning(word)
             yield at, _row("\t" + statement, f"{comment}{f'  {named}' if named else ''} */")
             at += 4
-        for symbol in symbols.get(section.size, ()):
-            yield from ((None, line) for line in self._symbol(symbol, section.size))
 
     def _symbol(self, symbol: Symbol, at: int) -> Iterator[str]:
         if at:

@@ -29,7 +29,10 @@ _CHUNK = 0x4000
 # The area for out-of-line stubs, in bytes.
 _MAX_AREA = 8 << 20
 _MAX_TABLE = 4 << 20
+# 32 bytes each (contract section 8).
+_AREAS = {"ftrace_tramp_text": ".tramp.ftrace.text", "ftrace_tramp_init": ".tramp.ftrace.init"}
 TRAMP_BYTES = 32
+_COUNT = "ftrace_ool_stub_text_count"
 _R_PPC64_RELATIVE = 22
 _RELA = struct.Struct("<QQq")
 _BINDINGS: dict[int, Binding] = {1: "global", 2: "weak"}
@@ -210,8 +213,11 @@ class _Reader:
         unit = Unit(self._elf.name, {s.name: s for s in sections}, {})
         for section in sections:
             self._add_symbols(unit, section)
-        for part in ("text", "init"):
-            self._add_area(unit, f"ftrace_tramp_{part}", f".tramp.ftrace.{part}", TRAMP_BYTES)
+        for area, where in _AREAS.items():
+            self._add_area(unit, area, where, TRAMP_BYTES)
+        count = self._found.get(_COUNT)
+        if count is not None and not self._executable(count):
+            self._add_area(unit, _COUNT, ".rodata", 4)
         self._add_bug_table(unit, words)
         for name in self._externals:
             unit.symbols.setdefault(name, Symbol(name, None, 0, "global"))
@@ -227,12 +233,14 @@ class _Reader:
             if size > _MAX_AREA:
                 raise LpgenError(f"its area for out-of-line stubs has {size} bytes", place=self._elf.place)
             ends[area.value] = size
-        count = self._found.get("ftrace_ool_stub_text_count")
-        if count is not None:
+        count = self._found.get(_COUNT)
+        if count is not None and self._executable(count):
             ends[count.value] = 4
+        areas = [self._found[name].value for name in _AREAS if name in self._found]
         regions: list[list[int]] = []
         for at, size in sorted(ends.items()):
-            if regions and at <= regions[-1][1] + _GAP:
+            near = bool(regions) and at <= regions[-1][1] + _GAP
+            if near and not any(regions[-1][0] <= area <= at for area in areas):
                 regions[-1][1] = max(regions[-1][1], at + size)
             else:
                 regions.append([at, at + size])
@@ -251,8 +259,9 @@ class _Reader:
 
     def _add_symbols(self, unit: Unit, section: Section) -> None:
         assert section.address is not None
-        for symbol in self._elf.symbols_between(section.address, section.address + section.size + 1):
-            if symbol.type in (0, 1, 2) and symbol.name and symbol.name not in unit.symbols:
+        for symbol in self._elf.symbols_between(section.address, section.address + section.size):
+            named = bool(symbol.name) and symbol.name not in unit.symbols and symbol.name not in self._externals
+            if named and symbol.type in (0, 1, 2):
                 unit.symbols[symbol.name] = self._made(symbol, symbol.name, section)
         for name, symbol in self._found.items():
             if section.address <= symbol.value < section.address + section.size:

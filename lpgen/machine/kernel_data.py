@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from random import Random
 
 from lpgen.kernel.generations import Kernel
@@ -23,7 +23,10 @@ OPS_BYTES = OPS_SPACING
 
 
 class KernelData:
-    """The data of one kernel. ``tracers`` are what ops->func is by home, ``stub`` what it is without a tracer."""
+    """The data of one kernel. ``tracers`` are what ops->func is by home, ``stub`` what it is without a tracer.
+
+    ``own`` is what a linked kernel has at some addresses, and its trampolines may read.
+    """
 
     def __init__(
         self,
@@ -34,7 +37,9 @@ class KernelData:
         tracers: Mapping[int, int],
         direct: int,
         stub: int,
+        own: Sequence[tuple[int, bytes]] = (),
     ) -> None:
+        self._own = own
         self._ground = ground
         self._features = kernel.features
         self._offsets = kernel.offsets
@@ -72,9 +77,17 @@ class KernelData:
             self._engine.map_page(ground.tasks)
             for number in TASK_THREADS:
                 self._keep(ground.tasks + TASK_SPACING * number, bytearray(pattern.randbytes(TASK_SPACING)))
+        for address, data in self._own:
+            if not any(start <= address < start + len(content) for start, content in self._kept.items()):
+                self._engine.map_page(address)
+                self._engine.write(address, data)
 
     def _keep(self, address: int, content: bytearray) -> None:
         """Write data that the guest may not change."""
+        for start, data in self._own:
+            first, end = max(start, address), min(start + len(data), address + len(content))
+            if first < end:
+                content[first - address : end - address] = data[first - start : end - start]
         self._kept[address] = content
         self._engine.write(address, bytes(content))
 
@@ -87,14 +100,6 @@ class KernelData:
                 return
         # A paca's field beyond the part of it that is kept in view.
         self._engine.write(address, data)
-
-    def add(self, address: int, data: bytes) -> None:
-        """Put doublewords of a linked kernel's own data in, which its trampolines read."""
-        if any(start <= address < start + len(content) for start, content in self._kept.items()):
-            self._set(address, data)
-        else:
-            self._engine.map_page(address)
-            self._keep(address, bytearray(data))
 
     def set_ops(self, wanted: Patched) -> None:
         """Write ops->func and ops->direct_call of every ftrace_ops."""

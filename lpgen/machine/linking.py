@@ -57,6 +57,14 @@ def _pieces(unit: Unit) -> list[tuple[int, int]]:
     return sections + [(address, len(data)) for address, data in unit.fixed.data]
 
 
+def own_data(unit: Unit) -> list[tuple[int, bytes]]:
+    """Return what a linked kernel has in memory beside its code, by address."""
+    if unit.fixed is None:
+        return []
+    sections = [(s.address, s.data) for s in unit.sections.values() if s.address is not None and "x" not in s.flags]
+    return sections + list(unit.fixed.data)
+
+
 def load(unit: Unit, kernel: Kernel, engine: Engine, ground: Ground, functions: Mapping[str, int]) -> Image:
     """Write the trampolines into the engine's memory, their relocations resolved, and return them linked.
 

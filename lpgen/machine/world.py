@@ -29,7 +29,7 @@ from lpgen.machine.code import (
 )
 from lpgen.machine.engine import PAGE, Engine, branch, words
 from lpgen.machine.kernel_data import KernelData
-from lpgen.machine.linking import ground_of, load
+from lpgen.machine.linking import ground_of, load, own_data
 from lpgen.machine.places import (
     HOMES,
     LEAN,
@@ -120,9 +120,9 @@ class World:
         self.local_calls = {function.gep: self._place_local_call(function) for function in placed}
         self.pointer_calls = [self._place_pointer_call(home) for home in range(len(HOMES))]
         stub = self.symbol("ftrace_stub")
-        self.data = KernelData(kernel, self.engine, ground, self._pattern, self._tracers, self.direct, stub)
-        for address, data in unit.fixed.data if unit.fixed is not None else ():
-            self.data.add(address, data)
+        self.data = KernelData(
+            kernel, self.engine, ground, self._pattern, self._tracers, self.direct, stub, own_data(unit)
+        )
         self.threads = [self._place_thread(n) for n in range(len(THREADS))]
         self.watched = watch
         if watch:
