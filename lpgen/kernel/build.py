@@ -81,7 +81,7 @@ def read_build(
     made = kernel_facts(chosen, config=config, dotconfig=settled, offsets=read)
     plain = kernel_facts(chosen, dotconfig=own)
     name = plain_name(str(directory.resolve()))
-    origin = Origin(OPTION, name, version or "", differing(plain, made), offsets is not None)
+    origin = Origin(OPTION, name, version or "", differing(plain, made), offsets is not None, tuple(notes))
     return Found(replace(made, origin=origin), tuple(notes))
 
 

@@ -17,6 +17,8 @@ from lpgen.kernel.names import Name
 
 # The longest entry point has some 130 instructions.
 MAX_FUNCTION = 1024
+# How many instructions of a function are its beginning.
+BEGINNING = 8
 # A kernel's .text has some 20 MB.
 TEXT_LIMIT = 128 << 20
 GAP = "..."
@@ -163,12 +165,17 @@ class Code:
                 where = bound[_PLACE]
                 yield Shown(bound["N"], f"{function}+{where * 4:#x}: {text_of(code[where])}")
 
-    def begins(self, where: Collection[str], pattern: Collection[str]) -> tuple[bool, str] | None:
-        """Tell whether a function of ``where`` begins so, and which function it was; None when none is there."""
+    def begins(
+        self, where: Collection[str], pattern: tuple[str, ...], other: tuple[str, ...]
+    ) -> tuple[bool, str] | None:
+        """Tell whether ``pattern`` is among the first instructions of a function of ``where``, and of which.
+
+        None when none of the functions has even ``other`` there.
+        """
         for function in where:
-            code = self.function(function)
-            if code:
-                return _match(code, 0, tuple(pattern), {}) is not None, function
+            code = self.function(function)[:BEGINNING]
+            if any(_match(code, at, other, {}) is not None for at in range(len(code))):
+                return any(_match(code, at, pattern, {}) is not None for at in range(len(code))), function
         return None
 
 

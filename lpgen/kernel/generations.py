@@ -55,7 +55,8 @@ class Origin:
     """What a kernel's facts were read from: the option that names it, its ``name`` without directories.
 
     ``version`` is the version that a person gave in place of what was read, "" if none; ``settings`` are the options
-    that they set otherwise than it has them; ``offsets`` tells whether the offsets are theirs.
+    that they set otherwise than it has them; ``offsets`` tells whether the offsets are theirs. ``notes`` say, a line
+    each, what was found where.
     """
 
     option: str
@@ -63,6 +64,12 @@ class Origin:
     version: str = ""
     settings: Mapping[str, bool | int] = field(hash=False, default_factory=dict)
     offsets: bool = False
+    notes: tuple[str, ...] = field(compare=False, default=())
+
+    def words(self, name: str | None = None) -> list[str]:
+        """Return the options that read the same again, from ``name`` or else the name without directories."""
+        words = [self.option, self.name if name is None else name]
+        return [*words, "--kernel", self.version] if self.version else words
 
 
 @dataclass(frozen=True)
@@ -194,7 +201,12 @@ def every_config(version: str) -> Iterator[dict[str, bool | int]]:
 
 
 def settings_of(kernel: Kernel) -> dict[str, bool | int]:
-    """Return the fewest settings, in the options' order, that make the options of ``kernel`` out of the defaults."""
+    """Return the fewest settings, in the options' order, that make the options of ``kernel`` out of the defaults.
+
+    For a kernel that was read from files: out of what these say.
+    """
+    if kernel.origin is not None:
+        return dict(kernel.origin.settings)
     wanted = parse_version(kernel.version)
     facts = _generation(wanted)
     settings: dict[str, bool | int] = {}
@@ -277,10 +289,10 @@ def feature_texts() -> Mapping[str, str]:
     return {name: facts["what"] for name, facts in _table("features").items()}
 
 
-def feature_code() -> Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Return the features that a kernel's code shows: how it begins then, and in which functions."""
+def feature_code() -> Mapping[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]]:
+    """Return the features that a kernel's code shows: how it begins with it, in any case, and in which functions."""
     return {
-        name: (tuple(facts["code"]), tuple(facts["where"]))
+        name: (tuple(facts["code"]), tuple(facts["other"]), tuple(facts["where"]))
         for name, facts in _table("features").items()
         if "code" in facts
     }

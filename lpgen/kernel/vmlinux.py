@@ -80,8 +80,9 @@ def kernel_of_vmlinux(
     facts = kernel_facts(chosen, config=config, dotconfig=settled, shown=shown)
     read = offsets if offsets is not None else _offsets(elf, facts, code, notes)
     made = kernel_facts(chosen, config=config, dotconfig=settled, shown=shown, offsets=read)
-    origin = Origin(OPTION, plain_name(elf.name), version or "", differing(plain, made), offsets is not None)
-    return Found(replace(made, origin=origin), tuple(notes))
+    said = tuple(notes)
+    origin = Origin(OPTION, plain_name(elf.name), version or "", differing(plain, made), offsets is not None, said)
+    return Found(replace(made, origin=origin), said)
 
 
 def plain_name(path: str) -> str:
@@ -123,7 +124,10 @@ def _version(elf: ElfFile, given: str | None, notes: list[str]) -> str:
 
 def _said(release: Release) -> str:
     if not release.stable:
-        return f"kernel {release.version}, its uname being {release.uname}: its banner names no stable release"
+        return (
+            f"kernel {release.version}, its uname being {release.uname}: its banner names no stable release, so that "
+            "its code decides what was back-ported"
+        )
     if release.uname.startswith(release.version):
         return f"kernel {release.version}, its uname being {release.uname}"
     return f"kernel {release.version}, the stable release that its banner names; its uname is {release.uname}"
@@ -140,15 +144,15 @@ def _configuration(elf: ElfFile) -> tuple[Config | None, str]:
 
 def _functions() -> set[str]:
     names = {function for name in known_names().values() for function in name.where}
-    return names | {function for _, where in feature_code().values() for function in where}
+    return names | {function for *_, where in feature_code().values() for function in where}
 
 
 def _shown(code: Code, version: str, notes: list[str]) -> dict[str, bool]:
     """Return the features that the code shows to be there or not, and note what the version alone does not say."""
     shown: dict[str, bool] = {}
     plain = kernel_facts(version)
-    for feature, (pattern, where) in feature_code().items():
-        begins = code.begins(where, pattern)
+    for feature, (pattern, other, where) in feature_code().items():
+        begins = code.begins(where, pattern, other)
         if begins is None:
             continue
         shown[feature] = begins[0]
@@ -251,8 +255,3 @@ def _counted(elf: ElfFile, facts: Kernel, what: str | None, counts: Mapping[str,
         f"no DWARF and no BTF in it{where}: {counts['code']} offsets from its instructions, "
         f"{counts['facts']} from layout {facts.layout} and lpgen's own facts"
     )
-
-
-def option_text(settings: Config) -> list[str]:
-    """Return settings as words of a command line."""
-    return [word for name, value in settings.items() for word in ("--config", setting_text(name, value))]
