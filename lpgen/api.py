@@ -20,9 +20,8 @@ from lpgen.contract.shrink import shrink_failures
 from lpgen.contract.suite import Item, Suite, default_callers
 from lpgen.contract.verdict import Verdict
 from lpgen.errors import LpgenError
+from lpgen.kernel.chosen import choose
 from lpgen.kernel.generations import DEFAULT_VERSION, Kernel
-from lpgen.kernel.generations import kernel as kernel_facts
-from lpgen.kernel.offsets import read_offsets
 from lpgen.kernel.options import Config, setting_text
 from lpgen.machine.cases import Case
 from lpgen.machine.plan_text import check_plan, parse_plan
@@ -39,10 +38,12 @@ TEXT = "<text>"
 
 
 def verify(
-    kernel: str = DEFAULT_VERSION,
+    kernel: str | None = None,
     *,
     config: Config | None = None,
     offsets: str | Path | None = None,
+    vmlinux: str | Path | None = None,
+    build: str | Path | None = None,
     style: str = "kernel",
     templates: str | Path | None = None,
     source: str | Path | None = None,
@@ -55,10 +56,11 @@ def verify(
 ) -> Result:
     """Run trampolines under synthetic callers and judge every contract statement.
 
-    ``kernel`` is a version such as "4.7", ``config`` options that differ from its default (CONFIG_NAME to on or off, or
-    to a number), ``offsets`` an asm-offsets.h or TOML file of its build. What is judged is the file ``source`` or the
-    text ``text`` (assembly as in a kernel tree, or for plain GNU as), or else what `lpgen emit` writes with ``style``
-    and ``templates``, a directory of templates.
+    ``kernel`` is a version such as "4.7", the default; ``config`` are options that differ from its default (CONFIG_NAME
+    to on or off, or to a number), ``offsets`` is an asm-offsets.h or TOML file of its build. Or all three are those of
+    a kernel at hand: of the file ``vmlinux``, or of the directory ``build`` that it was built in; what is given besides
+    wins. What is judged is the file ``source`` or the text ``text`` (assembly as in a kernel tree, or for plain GNU
+    as), or else what `lpgen emit` writes with ``style`` and ``templates``, a directory of templates.
     ``callers`` is how many callers are sent (None: as many as exercise every statement), ``seed`` which random ones.
     ``interrupts``: besides, interrupts at every instruction boundary, in every mode.
     ``jobs`` is the number of processes, None for as many as pay; the result does not depend on it. With more than one,
@@ -68,9 +70,7 @@ def verify(
     ``holds`` of the result tells whether all statements hold, ``broken`` and ``failures`` what does not.
     Raises LpgenError for what is wrong with the input: a version, an option, a file, the assembly.
     """
-    facts = kernel_facts(
-        kernel, config=dict(config or {}), offsets=None if offsets is None else read_offsets(Path(offsets))
-    )
+    facts = choose(kernel, config=dict(config or {}), offsets=offsets, vmlinux=vmlinux, build=build)
     if callers is not None and callers < 1:
         raise LpgenError(f"{callers} callers show nothing", hint="send at least 1")
     if jobs is not None and jobs < 1:
@@ -83,7 +83,8 @@ def verify(
     verdict = judge(facts, unit, seed=seed, callers=callers, interrupts=interrupts, jobs=jobs, shrink=shrink)
     if text is not None:
         source = "-"
-    command = command_line(facts.version, config or {}, offsets, style, templates, source, seed)
+    version = facts.version if facts.origin is None else kernel
+    command = command_line(version, config or {}, offsets, style, templates, source, seed, vmlinux=vmlinux, build=build)
     return Result.of(verdict, unit, command, every_boundary=interrupts)
 
 
@@ -121,13 +122,12 @@ def trampolines(
 
 def assemble_text(kernel: Kernel, text: str, name: str) -> Unit:
     """Assemble a person's own text ``name`` as a build of ``kernel`` would; lines of lpgen's own get their template."""
-    own = kernel.offsets if kernel.offsets_file is not None else None
     return assemble(
         text,
         name=name,
         headers=headers(kernel),
         defines=defines(kernel),
-        origins=template_lines(text, offsets=own),
+        origins=template_lines(text, kernel=kernel),
         isolated=True,
     )
 
@@ -182,18 +182,26 @@ def plan_case(kernel: Kernel, text: str) -> Case:
 
 
 def command_line(
-    version: str,
+    version: str | None,
     config: Config,
     offsets: str | Path | None = None,
     style: str = "kernel",
     templates: str | Path | None = None,
     source: str | Path | None = None,
     seed: int = 0,
+    *,
+    vmlinux: str | Path | None = None,
+    build: str | Path | None = None,
 ) -> str:
     """Return the `lpgen verify` command line that judges the same trampolines, short of which callers it sends."""
-    words = ["lpgen", "verify", "--kernel", version]
+    words = ["lpgen", "verify"]
     if source is not None:
-        words.insert(2, str(source))
+        words.append(str(source))
+    for option, value in (("--vmlinux", vmlinux), ("--build", build)):
+        if value is not None:
+            words += [option, str(value)]
+    if version is not None or (vmlinux is None and build is None):
+        words += ["--kernel", version or DEFAULT_VERSION]
     for name, setting in config.items():
         words += ["--config", setting_text(name, setting)]
     for option, value in (("--offsets", offsets), ("--templates", templates)):

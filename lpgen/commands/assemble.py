@@ -14,6 +14,7 @@ from lpgen.assembly import Section, Unit, assemble, write_object
 from lpgen.assembly.linker import flat
 from lpgen.commands.options import CONTEXT, chosen_kernel, kernel_options
 from lpgen.errors import LpgenError
+from lpgen.kernel.generations import Kernel
 from lpgen.report.files import SIZE_LIMIT, checked_text, read_text, write_out
 
 JSON_VERSION = 1
@@ -56,18 +57,21 @@ def command(
     out: str | None,
     defines: tuple[str, ...],
     include_dirs: tuple[str, ...],
-    version: str,
+    version: str | None,
     config: tuple[str, ...],
     offsets: str | None,
+    vmlinux: str | None,
+    build: str | None,
 ) -> None:
     """Assemble ppc64le text, in the kernel's style or for plain GNU as.
 
-    asm/asm-offsets.h and the CONFIG_ macros are those of --kernel, --config and --offsets.
+    asm/asm-offsets.h and the CONFIG_ macros are those of --kernel, --config and --offsets, --vmlinux or --build.
     """
     if out is None and form in ("bin", "obj") and sys.stdout.isatty():
         raise LpgenError(f"--format {form} would write binary to the terminal", hint="add --out FILE, or --out -")
     text = _read(file)
-    unit = _assemble(text, file, defines, include_dirs, version, config, offsets)
+    kernel = chosen_kernel(version, config, offsets, vmlinux, build)
+    unit = _assemble(text, file, defines, include_dirs, kernel)
     data: str | bytes
     if form == "obj":
         data = write_object(unit)
@@ -97,15 +101,12 @@ def _assemble(
     file: str,
     defines: tuple[str, ...],
     include_dirs: tuple[str, ...],
-    version: str,
-    config: tuple[str, ...],
-    offsets: str | None,
+    kernel: Kernel,
 ) -> Unit:
     from lpgen.assembly.kernel_text import defines as kernel_defines
     from lpgen.assembly.kernel_text import headers
     from lpgen.source.origin import template_lines
 
-    kernel = chosen_kernel(version, config, offsets)
     macros = kernel_defines(kernel)
     for setting in defines:
         name, equals, value = setting.partition("=")
@@ -119,7 +120,7 @@ def _assemble(
         headers=headers(kernel),
         include_dirs=[Path(folder) for folder in include_dirs],
         defines=macros,
-        origins=template_lines(text, offsets=kernel.offsets if offsets is not None else None),
+        origins=template_lines(text, kernel=kernel),
     )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lpgen.commands.options import CONTEXT, chosen_kernel, kernel_options, templates_dir, templates_option
+from lpgen.commands.options import CONTEXT, chosen_kernel, kernel_options, say_notes, templates_dir, templates_option
 from lpgen.errors import LpgenError
 from lpgen.report.files import write_out
 
@@ -39,9 +39,11 @@ Exit codes: 0 counted, 1 a call did not come to its end, 2 usage or input.
 def command(
     file: str | None,
     as_json: bool,
-    version: str,
+    version: str | None,
     config: tuple[str, ...],
     offsets: str | None,
+    vmlinux: str | None,
+    build: str | None,
     templates: str | None,
 ) -> int:
     """Count instructions, loads and stores on each way through the trampolines, as they run.
@@ -51,7 +53,7 @@ def command(
     """
     if file is not None and templates is not None:
         raise LpgenError("FILE and --templates exclude each other", hint="leave one out")
-    kernel = chosen_kernel(version, config, offsets)
+    kernel = chosen_kernel(version, config, offsets, vmlinux, build)
     from lpgen import api
     from lpgen.contract.cost import costs
 
@@ -66,6 +68,7 @@ def command(
     else:
         click.echo(f"kernel {kernel.version}, generation {kernel.generation}; offsets: {kernel.offsets.label}")
         click.echo(_table(shown, own if file is not None else None), nl=False)
+    say_notes(kernel)
     return 1 if any(cost.end for cost in shown) else 0
 
 

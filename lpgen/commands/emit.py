@@ -10,6 +10,7 @@ from lpgen.commands.options import (
     CONTEXT,
     chosen_kernel,
     kernel_options,
+    say_notes,
     style_option,
     templates_dir,
     templates_option,
@@ -24,6 +25,7 @@ EPILOG = """\b
 Examples:
   lpgen emit                                     out/entry_64.S, for a 4.7 kernel tree
   lpgen emit --kernel 6.12 --config .config --out ftrace_entry.S
+  lpgen emit --vmlinux vmlinux-6.1.0-50          for exactly this kernel; --build DIR for one's build
   lpgen emit --kernel 6.12 --ifdef               one file for every configuration
   lpgen emit --kernel 6.12 --diff ftrace_entry.S what would change
   lpgen emit --out - --style standalone | powerpc64le-linux-gnu-as -o entry.o -
@@ -51,9 +53,11 @@ def command(
     against: str | None,
     everything: bool,
     out_dir: str | None,
-    version: str,
+    version: str | None,
     config: tuple[str, ...],
     offsets: str | None,
+    vmlinux: str | None,
+    build: str | None,
     style: str,
     templates: str | None,
 ) -> int:
@@ -69,10 +73,11 @@ def command(
         raise LpgenError("--diff writes nothing", hint=f"leave out {'--all' if everything else '--out'}")
     if out_dir == "":
         raise LpgenError("--out-dir names no directory", hint="give a directory's name")
-    kernel = chosen_kernel(version, config, offsets)
+    kernel = chosen_kernel(version, config, offsets, vmlinux, build)
     directory = templates_dir(templates)
     text = emit_source(kernel, style=style, templates_dir=directory, ifdef=ifdef).text
     if against is not None:
+        say_notes(kernel)
         return _show_diff(against, kernel.file_name, text)
     if not everything:
         if out is None:
@@ -81,6 +86,7 @@ def command(
         write_out(target, text)
         if target not in STDOUT:
             click.echo(f"{target}: {_summary(text)}", err=True)
+        say_notes(kernel)
         return 0
     from lpgen.source.change import change_files
 
@@ -92,6 +98,7 @@ def command(
     write_all_atomic({where / name: content for name, content in files.items()})
     for name, content in files.items():
         click.echo(f"{where / name}: {_summary(content)}", err=True)
+    say_notes(kernel)
     return 0
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 
 from lpgen import __version__
+from lpgen.commands.options import CONTEXT, chosen_kernel, kernel_options, say_notes
 from lpgen.errors import LpgenError
-from lpgen.kernel.generations import DEFAULT_VERSION, Kernel, kernel
-from lpgen.kernel.offsets import Offset, read_offsets
+from lpgen.kernel.generations import Kernel, settings_of
+from lpgen.kernel.model import Offset
+from lpgen.kernel.options import setting_text
 from lpgen.report.files import write_out
 
 FORMATS = ("header", "toml", "json", "table")
@@ -24,28 +26,35 @@ Examples:
   lpgen offsets                                        what lpgen takes for 4.7
   lpgen offsets --format header --out asm-offsets.h
   lpgen offsets --offsets linux/include/generated/asm-offsets.h --format toml
+  lpgen offsets --vmlinux vmlinux                      those of a kernel at hand
+  lpgen offsets --build linux --format header
 """
 
 
-@click.command(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--kernel", "version", default=DEFAULT_VERSION, show_default=True, help="Kernel version.")
+@click.command(epilog=EPILOG, context_settings=CONTEXT)
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True, help="What to write.")
-@click.option(
-    "--offsets", "file", metavar="FILE", help="A kernel build's asm-offsets.h, or TOML, in place of defaults."
-)
 @click.option("--out", default="-", metavar="FILE", show_default=True, help="Where to write; - is standard output.")
-def command(version: str, form: str, file: str | None, out: str) -> None:
+@kernel_options
+def command(
+    form: str,
+    out: str,
+    version: str | None,
+    config: tuple[str, ...],
+    offsets: str | None,
+    vmlinux: str | None,
+    build: str | None,
+) -> None:
     """Show or convert the asm-offsets constants: value, C field and where each comes from.
 
-    Without --offsets they are lpgen's own facts for the kernel. A FILE is checked as it is loaded; names of it that
-    the trampolines do not use are left out.
+    Without --offsets, --vmlinux or --build they are lpgen's own facts for the kernel. A FILE is checked as it is
+    loaded; names of it that the trampolines do not use are left out.
     """
-    given = None if file is None else read_offsets(Path(file))
-    wanted = kernel(version, offsets=given)
+    wanted = chosen_kernel(version, config, offsets, vmlinux, build)
     if form == "table" and out == "-" and sys.stdout.isatty():
         _print_table(wanted)
-        return
-    write_out(out, offsets_text(wanted, form))
+    else:
+        write_out(out, offsets_text(wanted, form))
+    say_notes(wanted)
 
 
 def offsets_text(kernel: Kernel, form: str) -> str:
@@ -64,10 +73,14 @@ def offsets_text(kernel: Kernel, form: str) -> str:
 
 
 def _banner(kernel: Kernel, form: str) -> str:
-    words = ["lpgen offsets --kernel", kernel.version, "--format", form]
+    words = ["lpgen", "offsets"]
+    words += ["--kernel", kernel.version] if kernel.origin is None else kernel.origin.words()
+    words += ["--format", form]
+    for name, value in settings_of(kernel).items():
+        words += ["--config", setting_text(name, value)]
     if kernel.offsets_file is not None:
         words += ["--offsets", kernel.offsets_file]
-    return f"lpgen {__version__}: {' '.join(words)}"
+    return f"lpgen {__version__}: {shlex.join(words)}"
 
 
 def _json(kernel: Kernel) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from lpgen.errors import LpgenError
-from lpgen.kernel.generations import DEFAULT_VERSION, Kernel, kernel
+from lpgen.kernel.chosen import choose
+from lpgen.kernel.generations import DEFAULT_VERSION, Kernel
 from lpgen.kernel.options import parse_setting
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
@@ -32,15 +33,25 @@ def config_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def kernel_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --kernel, --config and --offsets."""
+    """Add --kernel, --config, --offsets, --vmlinux and --build."""
     for option in (
+        click.option(
+            "--build",
+            metavar="DIR",
+            help="The kernel that was built in DIR: its version, .config and asm-offsets.h.",
+        ),
+        click.option(
+            "--vmlinux",
+            metavar="FILE",
+            help="The kernel that FILE is: its version, its options, its offsets by DWARF, BTF or its instructions.",
+        ),
         click.option(
             "--offsets",
             metavar="FILE",
             help="asm-offsets.h of a kernel build, or TOML as `lpgen offsets` writes it.  [default: lpgen's own]",
         ),
         config_option,
-        click.option("--kernel", "version", default=DEFAULT_VERSION, show_default=True, help="Kernel version."),
+        click.option("--kernel", "version", show_default=DEFAULT_VERSION, help="Kernel version."),
     ):
         function = option(function)
     return function
@@ -87,17 +98,23 @@ def chosen_config(config: tuple[str, ...]) -> tuple[dict[str, bool | int], dict[
     return wanted, dotconfig
 
 
-def chosen_kernel(version: str, config: tuple[str, ...], offsets: str | None) -> Kernel:
+def chosen_kernel(
+    version: str | None,
+    config: tuple[str, ...],
+    offsets: str | None,
+    vmlinux: str | None = None,
+    build: str | None = None,
+) -> Kernel:
     """Return the kernel that the options name. Raises LpgenError for an option or a file that is wrong."""
     wanted, dotconfig = chosen_config(config)
-    given = None
-    if offsets is not None:
-        if not offsets:
-            raise LpgenError("--offsets names no file", hint="give a kernel build's asm-offsets.h, or TOML")
-        from lpgen.kernel.offsets import read_offsets
+    return choose(version, config=wanted, dotconfig=dotconfig, offsets=offsets, vmlinux=vmlinux, build=build)
 
-        given = read_offsets(Path(offsets))
-    return kernel(version, config=wanted, offsets=given, dotconfig=dotconfig)
+
+def say_notes(kernel: Kernel) -> None:
+    """Print on stderr what was found where, when the kernel was read from files."""
+    if kernel.origin is not None:
+        for note in kernel.origin.notes:
+            click.echo(f"{kernel.origin.name}: {note}", err=True)
 
 
 def templates_dir(templates: str | None) -> Path | None:

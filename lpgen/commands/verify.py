@@ -17,6 +17,7 @@ from lpgen.commands.options import (
     Count,
     chosen_kernel,
     kernel_options,
+    say_notes,
     style_option,
     templates_dir,
     templates_option,
@@ -78,9 +79,11 @@ def command(
     no_shrink: bool,
     kinds: bool,
     as_json: bool,
-    version: str,
+    version: str | None,
     config: tuple[str, ...],
     offsets: str | None,
+    vmlinux: str | None,
+    build: str | None,
     style: str,
     templates: str | None,
 ) -> int:
@@ -96,7 +99,7 @@ def command(
     _one_of({"FILE": file is not None, "--templates": templates is not None})
     if file is not None and style != "kernel":
         raise LpgenError("--style is for what lpgen emits", hint="leave it out: a FILE of either style will do")
-    kernel = chosen_kernel(version, config, offsets)
+    kernel = chosen_kernel(version, config, offsets, vmlinux, build)
     directory = templates_dir(templates)
     with _stoppable() as check_stop:
         from lpgen import api
@@ -132,7 +135,9 @@ def command(
                     started=begin,
                     check=check_stop,
                 )
-    again = api.command_line(version, settings_of(kernel), offsets, style, templates, file, seed)
+    again = api.command_line(
+        version, settings_of(kernel), offsets, style, templates, file, seed, vmlinux=vmlinux, build=build
+    )
     result = Result.of(verdict, unit, again, every_boundary=interrupts)
     if as_json:
         from lpgen.report.json_verdict import verdict_json
@@ -142,6 +147,7 @@ def command(
         from lpgen.report.terminal import print_verdict
 
         print_verdict(result, kinds=kinds)
+    say_notes(kernel)
     return 0 if result.holds else 1
 
 

@@ -226,6 +226,10 @@ class ElfFile:
         """Return the first section of that name, None if there is none."""
         return next((section for section in self.sections if section.name == name), None)
 
+    def held(self, section: ElfSection) -> bool:
+        """Tell whether the file has bytes of the section; a separate debug file has none of what is in memory."""
+        return section.type not in (SHT_NULL, SHT_NOBITS) and section.size > 0
+
     def data(self, section: ElfSection) -> bytes:
         """Return a section's bytes as they are in the file; of a nobits section none.
 

@@ -31,12 +31,17 @@ def read_dotconfig(path: Path) -> dict[str, bool | int]:
     mention if they were on: these are off. Raises LpgenError, with file and line where there is one, for a file that
     cannot be read, that is no .config, or that is one of another architecture.
     """
-    lines = _read(path).splitlines()
+    return parse_dotconfig(_read(path), str(path))
+
+
+def parse_dotconfig(text: str, file: str) -> dict[str, bool | int]:
+    """Return what the text of a .config says, as ``read_dotconfig`` does; errors name ``file``."""
+    lines = text.splitlines()
     known = known_options()
     found: dict[str, bool | int] = {}
     options = 0
     for number, line in enumerate(lines, 1):
-        place = Place(str(path), number)
+        place = Place(file, number)
         if (architecture := _ARCHITECTURE.fullmatch(line.rstrip())) is not None and architecture[1] != "powerpc":
             raise LpgenError(f"is the .config of another architecture, {architecture[1]}", place=place, hint=_LE)
         if (off := _NOT_SET.fullmatch(line.rstrip())) is not None:
@@ -58,7 +63,7 @@ def read_dotconfig(path: Path) -> dict[str, bool | int]:
     if _WHOLE in [line.rstrip() for line in lines[:HEAD_LINES]]:
         found = {name: False for name, option in known.items() if not option.prompt} | found
     if not options:
-        raise LpgenError("sets no option: it is no .config", place=Place(str(path)), hint=_WANTED)
+        raise LpgenError("sets no option: it is no .config", place=Place(file), hint=_WANTED)
     return found
 
 

@@ -51,6 +51,28 @@ class Stretch:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """What a kernel's facts were read from: the option that names it, its ``name`` without directories.
+
+    ``version`` is the version that a person gave in place of what was read, "" if none; ``settings`` are the options
+    that they set otherwise than it has them; ``offsets`` tells whether the offsets are theirs. ``notes`` say, a line
+    each, what was found where.
+    """
+
+    option: str
+    name: str
+    version: str = ""
+    settings: Mapping[str, bool | int] = field(hash=False, default_factory=dict)
+    offsets: bool = False
+    notes: tuple[str, ...] = field(compare=False, default=())
+
+    def words(self, name: str | None = None) -> list[str]:
+        """Return the options that read the same again, from ``name`` or else the name without directories."""
+        words = [self.option, self.name if name is None else name]
+        return [*words, "--kernel", self.version] if self.version else words
+
+
+@dataclass(frozen=True)
 class Kernel:
     """The facts of one kernel in one configuration.
 
@@ -63,6 +85,7 @@ class Kernel:
     ``thread_shift`` is the log2 of a stack's size, ``thread_info_size`` is in bytes (for SMP, with 128-byte cache
     lines): how section 5 of the contract lays out a stack. ``new_offsets`` are the names that the kernel change adds to
     asm-offsets.c; the kernel defines the others anyway. ``change_files`` are the files of `lpgen emit --all`.
+    ``origin`` is what they were read from: a kernel's vmlinux, its build directory; None for lpgen's own.
     """
 
     version: str
@@ -85,11 +108,14 @@ class Kernel:
     numbers: dict[str, int] = field(hash=False, default_factory=dict)
     feature_options: Mapping[str, tuple[str, ...]] = field(hash=False, default_factory=dict)
     unless: Mapping[str, str] = field(hash=False, default_factory=dict)
+    origin: Origin | None = None
 
     @property
     def offsets_file(self) -> str | None:
-        """The name (no directories) of the file that the offsets were read from; None for lpgen's defaults."""
-        return None if self.offsets.file is None else self.offsets.label
+        """The name (no directories) of the file that --offsets names; None for lpgen's defaults and a kernel's own."""
+        if self.offsets.file is None or (self.origin is not None and not self.origin.offsets):
+            return None
+        return self.offsets.label
 
     @property
     def file_name(self) -> str:
@@ -114,18 +140,20 @@ def kernel(
     config: Config | None = None,
     offsets: Offsets | None = None,
     dotconfig: Config | None = None,
+    shown: Mapping[str, bool] | None = None,
 ) -> Kernel:
     """Return the kernel ``version`` with the options ``config`` (CONFIG_NAME to on or off; others have their default).
 
     ``dotconfig`` is what a kernel's .config says of them, names that do not matter included: what neither settles has
     Kconfig's default then, and lpgen's own without a .config. ``offsets`` are those of a person's own kernel build;
-    None means lpgen's defaults for the version. Raises LpgenError for a version lpgen does not have, an option the
-    generation does not have, options that exclude each other, or offsets that lack a name it needs.
+    None means lpgen's defaults for the version. ``shown`` says of features that older series can have whether this one
+    has them, whatever its version (a distribution's back-port). Raises LpgenError for a version lpgen does not have, an
+    option the generation does not have, options that exclude each other, or offsets that lack a name it needs.
     """
     wanted = parse_version(version)
     facts = _generation(wanted)
     options, numbers = _options(facts, wanted, config or {}, dotconfig)
-    declared, backports = _features(facts, wanted)
+    declared, backports = _features(facts, wanted, shown or {})
     features = frozenset(
         name
         for name, feature in declared.items()
@@ -173,7 +201,12 @@ def every_config(version: str) -> Iterator[dict[str, bool | int]]:
 
 
 def settings_of(kernel: Kernel) -> dict[str, bool | int]:
-    """Return the fewest settings, in the options' order, that make the options of ``kernel`` out of the defaults."""
+    """Return the fewest settings, in the options' order, that make the options of ``kernel`` out of the defaults.
+
+    For a kernel that was read from files: out of what these say.
+    """
+    if kernel.origin is not None:
+        return dict(kernel.origin.settings)
     wanted = parse_version(kernel.version)
     facts = _generation(wanted)
     settings: dict[str, bool | int] = {}
@@ -256,6 +289,15 @@ def feature_texts() -> Mapping[str, str]:
     return {name: facts["what"] for name, facts in _table("features").items()}
 
 
+def feature_code() -> Mapping[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]]:
+    """Return the features that a kernel's code shows: how it begins with it, in any case, and in which functions."""
+    return {
+        name: (tuple(facts["code"]), tuple(facts["other"]), tuple(facts["where"]))
+        for name, facts in _table("features").items()
+        if "code" in facts
+    }
+
+
 def option_names(version: str) -> dict[str, str]:
     """Return the names that a setting for a kernel may have, aliases included, and the option that each sets."""
     wanted = parse_version(version)
@@ -308,7 +350,9 @@ def _generation(version: Version) -> dict[str, Any]:
     )
 
 
-def _features(facts: dict[str, Any], version: Version) -> tuple[dict[str, Any], dict[str, str]]:
+def _features(
+    facts: dict[str, Any], version: Version, shown: Mapping[str, bool]
+) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the features that the kernel can have, and which of them are back-ported, since when."""
     declared = {
         name: feature
@@ -321,6 +365,11 @@ def _features(facts: dict[str, Any], version: Version) -> tuple[dict[str, Any], 
         for span in ported_spans
         if name not in declared and in_span(version, span["first"], span["last"])
     }
+    for name in shown:
+        if name not in declared and not shown[name]:
+            ported.pop(name, None)
+        elif name not in declared:
+            ported.setdefault(name, version_text(version))
     return declared | {name: {} for name in ported}, ported
 
 

@@ -16,13 +16,21 @@ KINDS = frozenset({"frame", "slot", "doubleword", "byte", "size"})
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A known name: ``kind`` (see names.toml), ``needed`` ("always", or features), ``option``, ``alias``."""
+    """A known name: ``kind`` (see names.toml), ``needed`` ("always", or features), ``option``, ``alias``.
+
+    ``code``, ``where``, ``pick``, ``add`` and ``anywhere`` say which instructions of a kernel show it.
+    """
 
     name: str
     kind: str
     needed: tuple[str, ...] = ()
     option: str = ""
     alias: str = ""
+    code: tuple[tuple[str, ...], ...] = ()
+    where: tuple[str, ...] = ()
+    pick: str = "first"
+    add: int = 0
+    anywhere: str = ""
 
     @property
     def slot(self) -> str:
@@ -39,7 +47,11 @@ def known_names() -> Mapping[str, Name]:
 
 def _listed(facts: dict[str, Any]) -> dict[str, Any]:
     needed = facts.get("needed", [])
-    return facts | {"needed": (needed,) if isinstance(needed, str) else tuple(needed)}
+    return facts | {
+        "needed": (needed,) if isinstance(needed, str) else tuple(needed),
+        "code": tuple(map(tuple, facts.get("code", ()))),
+        "where": tuple(facts.get("where", ())),
+    }
 
 
 def closest(name: str, candidates: Iterable[str], *, cutoff: float = 0.75) -> str | None:

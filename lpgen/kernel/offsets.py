@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 from lpgen.errors import LpgenError
@@ -22,6 +24,7 @@ __all__ = [
     "check_offsets",
     "check_values",
     "default_offsets",
+    "layout_macros",
     "layout_span",
     "read_offsets",
 ]
@@ -51,6 +54,11 @@ def layout_span(layout: str) -> tuple[str, str | None]:
     """Return the first and the last kernel of ``layout`` (None: no end). Raises LpgenError for an unknown one."""
     frame = _layout(layout)
     return frame["first"], frame.get("last")
+
+
+def layout_macros(layout: str) -> Mapping[str, str]:
+    """Return the C macros in the expressions of ``layout``'s constants: name to expression."""
+    return MappingProxyType(_layout(layout).get("macros", {}))
 
 
 def _layout(layout: str) -> dict[str, Any]:

@@ -23,6 +23,7 @@ class Option:
     ``default`` is what lpgen takes, ``kconfig`` what a .config that does not mention it means; both hold only while
     everything in ``needs`` and ``follows`` is on. ``alias`` is the option that it goes by in other generations.
     ``prompt`` is False for one that Kconfig works out itself: a whole .config mentions it only where it is on.
+    ``symbols``, ``without`` and ``datum`` say how a kernel's symbols show it.
     """
 
     name: str
@@ -33,6 +34,9 @@ class Option:
     follows: tuple[str, ...] = ()
     alias: str = ""
     prompt: bool = True
+    symbols: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    datum: str = ""
 
     @property
     def is_number(self) -> bool:
@@ -54,6 +58,9 @@ def known_options() -> Mapping[str, Option]:
             tuple(facts.get("follows", ())),
             facts.get("alias", ""),
             facts.get("prompt", True),
+            tuple(facts.get("symbols", ())),
+            tuple(facts.get("without", ())),
+            facts.get("datum", ""),
         )
         for name, facts in table.items()
     }

@@ -34,7 +34,8 @@ def banner(
     ifdef: bool = False,
 ) -> str:
     """Return version and the command that makes the same text again; names only, no directories, no date."""
-    words = ["lpgen", "emit", "--kernel", kernel.version]
+    words = ["lpgen", "emit"]
+    words += ["--kernel", kernel.version] if kernel.origin is None else kernel.origin.words()
     if everything:
         words.append("--all")
     if ifdef:

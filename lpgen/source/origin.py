@@ -7,7 +7,8 @@ import shlex
 from pathlib import Path
 
 from lpgen.errors import LpgenError, Place
-from lpgen.kernel.generations import kernel
+from lpgen.kernel.generations import Kernel
+from lpgen.kernel.generations import kernel as kernel_facts
 from lpgen.kernel.offsets import Offsets
 from lpgen.kernel.options import parse_setting
 from lpgen.source.emit import STYLES, emit_source
@@ -17,16 +18,21 @@ BANNER_LINES = 6
 
 
 def template_lines(
-    text: str, *, offsets: Offsets | None = None, templates_dir: Path | None = None
+    text: str, *, offsets: Offsets | None = None, templates_dir: Path | None = None, kernel: Kernel | None = None
 ) -> tuple[Place | None, ...] | None:
     """Return the template place of each line of an emitted ``text``; None when it was not emitted, or edited since.
 
     ``offsets`` and ``templates_dir`` are needed for a text that was emitted with them: the banner has their names only.
+    ``kernel`` is the one at hand: a text that was emitted for a vmlinux or a build directory needs it, and its offsets
+    are ``offsets`` if these are a person's own.
     """
+    if kernel is not None and kernel.offsets_file is not None:
+        offsets = kernel.offsets
     match = _BANNER.search("\n".join(text.split("\n")[:BANNER_LINES]))
     if match is None:
         return None
     version, style, ifdef, config = "", "kernel", False, dict[str, bool | int]()
+    read = False
     try:
         words = iter(shlex.split(match[1]))
     except ValueError:
@@ -45,12 +51,15 @@ def template_lines(
             if setting is None:
                 return None
             config[setting[0]] = setting[1]
+        elif word in ("--vmlinux", "--build"):
+            if kernel is None or kernel.origin is None or (word, value) != (kernel.origin.option, kernel.origin.name):
+                return None
+            read = True
         elif word not in ("--offsets", "--templates"):
             return None
     try:
-        made = emit_source(
-            kernel(version, config=config, offsets=offsets), style=style, templates_dir=templates_dir, ifdef=ifdef
-        )
+        facts = kernel if read and kernel is not None else kernel_facts(version, config=config, offsets=offsets)
+        made = emit_source(facts, style=style, templates_dir=templates_dir, ifdef=ifdef)
     except LpgenError:
         # Made by another lpgen, or by hand: then nothing is known of its templates.
         return None
