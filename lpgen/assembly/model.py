@@ -79,11 +79,16 @@ class Symbol:
 
 @dataclass
 class Unit:
-    """An assembled, not yet linked file: its sections and symbols by name, in the order of first mention."""
+    """An assembled, not yet linked file: its sections and symbols by name, in the order of first mention.
+
+    ``made_by`` is what made its bytes: "lpgen" for lpgen's assembler with Keystone, "object" for an object that was
+    handed in, else the name and version of another assembler.
+    """
 
     name: str
     sections: dict[str, Section]
     symbols: dict[str, Symbol]
+    made_by: str = "lpgen"
 
 
 @dataclass
