@@ -44,7 +44,11 @@ class Line:
 
 @dataclass
 class Section:
-    """One section. ``align`` and ``size`` are in bytes; a nobits section has a size but no ``data``."""
+    """One section. ``align`` and ``size`` are in bytes; a nobits section has a size but no ``data``.
+
+    ``parts`` are the byte ranges of the sections that it was made of, when those were several. ``counted`` are the
+    offsets of the instructions that a run should execute, when that is not every one that has a line.
+    """
 
     name: str
     flags: str
@@ -54,6 +58,12 @@ class Section:
     size: int = 0
     relocations: list[Relocation] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
+    parts: tuple[tuple[int, int], ...] = ()
+    counted: frozenset[int] | None = None
+
+    def part_end(self, offset: int) -> int:
+        """Return where the section ends that ``offset`` was in before several were put together."""
+        return next((end for start, end in self.parts if start <= offset < end), self.size)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from lpgen.assembly import Image, Unit
+from lpgen.assembly import Image, Section, Unit
 from lpgen.errors import LpgenError
 from lpgen.kernel.generations import Kernel
 from lpgen.machine.code import NOP
-from lpgen.machine.engine import Engine, branch, words
-from lpgen.machine.places import TRAMP_BYTES
+from lpgen.machine.engine import PAGE, Engine, branch, words
+from lpgen.machine.places import MAX_DATA, MAX_TOC, MORE_DATA, RODATA, TOC_DATA, TRAMP_BYTES
 
 
 def check_entry_points(kernel: Kernel, image: Image) -> None:
@@ -55,13 +55,40 @@ def _check_areas(kernel: Kernel, unit: Unit) -> None:
     data = section.data[count.value : count.value + 4] if section is not None else b""
     if len(data) < 4:
         raise LpgenError(f"{unit.name}: {count.name} is no 32 bits of data", hint=".long")
-    room = len(unit.sections[".text"].data) - area.value
+    room = unit.sections[".text"].part_end(area.value) - area.value
     said = int.from_bytes(data, "little")
     if said != kernel.stub_count or said * kernel.offsets["FTRACE_OOL_STUB_SIZE"] > room:
         raise LpgenError(
             f"{unit.name}: {count.name} is {said}, {area.name} has {room} bytes, and "
             f"CONFIG_PPC_FTRACE_OUT_OF_LINE_NUM_RESERVE is {kernel.stub_count}"
         )
+
+
+def data_addresses(unit: Unit) -> dict[str, int]:
+    """Return where the data of the trampolines' own goes, by section: what is .toc within reach of the TOC pointer.
+
+    Raises LpgenError for more data than there is room for.
+    """
+    data = [s for s in unit.sections.values() if "a" in s.flags and s.size and s.name != ".text"]
+    tocs = [section for section in data if section.name.split("#")[0] in (".toc", ".got")]
+    tocs = tocs if sum(_room(section) for section in tocs) <= MAX_TOC else []
+    rest = [section for section in data if section not in tocs]
+    size = sum(_room(section) for section in rest)
+    if size > MAX_DATA:
+        raise LpgenError(f"{unit.name}: the trampolines use {size} bytes of data; there is room for {MAX_DATA}")
+    addresses: dict[str, int] = {}
+    for first, sections in ((TOC_DATA, tocs), (RODATA if size <= PAGE else MORE_DATA, rest)):
+        at = first
+        for section in sections:
+            at += -at % section.align
+            addresses[section.name] = at
+            at += (section.size + 0xFF) & ~0xFF
+    return addresses
+
+
+def _room(section: Section) -> int:
+    """Return how many bytes a section takes at most, alignment and the gap behind it included."""
+    return section.size + 0xFF + section.align
 
 
 # Address, and the bytes there before and after ftrace patched it.

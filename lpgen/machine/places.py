@@ -13,11 +13,16 @@ TEXT = KERNEL + 0x200000
 # The trampolines' .text with the area for out-of-line stubs, which belongs to it.
 MAX_TEXT = 0x800000
 RODATA = KERNEL + 0x30000
+# Data of the trampolines' own, when it is more than fits there.
+MORE_DATA = KERNEL + 0x1100000
+MAX_DATA = 0x800000
 FUNCTIONS = KERNEL + 0x40000
 MONITOR = KERNEL + 0x100000
 PACAS = (KERNEL + 0xF00000, KERNEL + 0xF02000)
 TOC_DATA = KERNEL + 0x1000000
 KERNEL_TOC = TOC_DATA + 0x8000
+# A .toc of the trampolines' own: where 16 bits reach it from the TOC pointer.
+MAX_TOC = 0x8000
 # Further from the TOC pointer than 16 bits reach, with a low half above 0x8000: @ha has to carry.
 FUNCTION_TRACE_OP = KERNEL_TOC + 0x1A8F8
 FTRACE_OPS = TOC_DATA + 0x30120

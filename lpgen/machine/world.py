@@ -13,9 +13,10 @@ from dataclasses import replace
 from random import Random
 
 from lpgen.assembly import Image, Unit, link
+from lpgen.assembly.reach import gathered, needed
 from lpgen.errors import LpgenError
 from lpgen.kernel.generations import Kernel
-from lpgen.machine.acceptance import check_entry_points, patch_points
+from lpgen.machine.acceptance import check_entry_points, data_addresses, patch_points
 from lpgen.machine.code import (
     BCTRL,
     LD_R2_24_R1,
@@ -45,6 +46,7 @@ from lpgen.machine.places import (
     MODULE_SPACING,
     MODULES,
     MONITOR,
+    MORE_DATA,
     OPS_SPACING,
     REGS,
     RODATA,
@@ -58,6 +60,7 @@ from lpgen.machine.places import (
     TEXT,
     THREAD_INFO,
     THREADS,
+    TOC_DATA,
     CallSite,
     Function,
     Gate,
@@ -111,6 +114,7 @@ class World:
         # It leaves its own TOC behind: never that of B.
         self._tracers = {home: self.tracer if home == 1 else self.module_tracer for home in range(len(HOMES))}
         self.image = self._link(unit)
+        self._write(toc=False)
         check_entry_points(kernel, self.image)
         first, end = self.text
         self.privileged = privileged(self.engine.read(first, end - first), first)
@@ -129,6 +133,7 @@ class World:
         self.pointer_calls = [self._place_pointer_call(home) for home in range(len(HOMES))]
         stub = self.symbol("ftrace_stub")
         self.data = KernelData(kernel, self.engine, self._pattern, self._tracers, self.direct, stub)
+        self._write(toc=True)
         self.threads = [self._place_thread(n) for n in range(len(THREADS))]
         self.watched = watch
         if watch:
@@ -248,13 +253,9 @@ class World:
         return self._place(home, self._gate_code(home, self._next[home], gate))
 
     def _link(self, unit: Unit) -> Image:
+        unit = gathered(unit)
         if ".text" not in unit.sections or not unit.sections[".text"].data:
             raise LpgenError(f"{unit.name} has no code", hint="the trampolines belong in .text")
-        other = [n for n, sec in unit.sections.items() if "x" in sec.flags and sec.data and n != ".text"]
-        if other:
-            raise LpgenError(
-                f"{unit.name} has code in {', '.join(other)}", hint="only code in .text is watched and judged"
-            )
         size = len(unit.sections[".text"].data)
         if size > MAX_TEXT:
             raise LpgenError(f"{unit.name}: .text of {size} bytes is larger than the {MAX_TEXT} bytes set aside for it")
@@ -268,23 +269,24 @@ class World:
         }
         if {"kprobe_test", "two_entries"} & self.kernel.features:
             externals["is_current_kprobe_addr"] = self.kprobe
-        undefined = [s.name for s in unit.symbols.values() if s.section is None]
-        unknown = [n for n in undefined if n not in externals and n != ".TOC."]
+        unit, unknown = needed(unit, [symbol.name for symbol in self.kernel.symbols], externals)
         if unknown:
+            first = {r.symbol: f"{r.symbol} ({r.place})" for r in reversed(unknown)}
             raise LpgenError(
-                f"{unit.name} uses {', '.join(sorted(unknown))}, which neither it nor kernel {self.kernel.version} "
-                "has for it"
+                f"{unit.name} uses {', '.join(first[name] for name in sorted(first)[:5])}, which neither it nor kernel "
+                f"{self.kernel.version} has for it"
             )
-        addresses = {".text": TEXT}
-        at = RODATA
-        for name, section in unit.sections.items():
-            if name != ".text" and section.data:
-                addresses[name] = at
-                at += (len(section.data) + 0xFF) & ~0xFF
-        image = link(unit, addresses=addresses, externals=externals, toc=KERNEL_TOC)
-        for address, data in image.segments:
-            self.engine.write(address, data)
-        return image
+        addresses = {".text": TEXT, **data_addresses(unit)}
+        more = max((a + unit.sections[n].size - MORE_DATA for n, a in addresses.items() if a >= MORE_DATA), default=0)
+        if more:
+            self.engine.map(MORE_DATA, (more + PAGE - 1) // PAGE * PAGE, writable=False)
+        return link(unit, addresses=addresses, externals=externals, toc=KERNEL_TOC)
+
+    def _write(self, *, toc: bool) -> None:
+        """Write what was linked: first all but the .toc, whose page comes with the kernel's data."""
+        for address, data in self.image.segments:
+            if (address & -PAGE == TOC_DATA) == toc:
+                self.engine.write(address, data)
 
     def _place_b(self, home: int, form: int, entry: str) -> Function:
         at = self._next[home]
