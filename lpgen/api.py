@@ -9,16 +9,20 @@ assert result.holds, str(result)
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from io import BytesIO
 from itertools import chain
 from pathlib import Path
 
 from lpgen.assembly import Unit, assemble
 from lpgen.assembly.kernel_text import assemble_source, defines, headers
+from lpgen.assembly.reach import judged, renamed
+from lpgen.assembly.read_object import read_object
 from lpgen.campaign import parallel
 from lpgen.contract.shrink import shrink_failures
 from lpgen.contract.suite import Item, Suite, default_callers
 from lpgen.contract.verdict import Verdict
+from lpgen.elf.file import MAGIC, ElfFile, is_elf, open_elf
 from lpgen.errors import LpgenError
 from lpgen.kernel.chosen import choose
 from lpgen.kernel.generations import DEFAULT_VERSION, Kernel
@@ -47,7 +51,8 @@ def verify(
     style: str = "kernel",
     templates: str | Path | None = None,
     source: str | Path | None = None,
-    text: str | None = None,
+    text: str | bytes | None = None,
+    entries: Mapping[str, str] | None = None,
     callers: int | None = None,
     seed: int = 0,
     interrupts: bool = False,
@@ -59,8 +64,10 @@ def verify(
     ``kernel`` is a version such as "4.7", the default; ``config`` are options that differ from its default (CONFIG_NAME
     to on or off, or to a number), ``offsets`` is an asm-offsets.h or TOML file of its build. Or all three are those of
     a kernel at hand: of the file ``vmlinux``, or of the directory ``build`` that it was built in; what is given besides
-    wins. What is judged is the file ``source`` or the text ``text`` (assembly as in a kernel tree, or for plain GNU
-    as), or else what `lpgen emit` writes with ``style`` and ``templates``, a directory of templates.
+    wins. What is judged is the file ``source`` or the text ``text`` (assembly as in a kernel tree, or for plain GNU as;
+    or a relocatable object, as a file or its bytes), or else what `lpgen emit` writes with ``style`` and ``templates``,
+    a directory of templates. ``entries`` are the names in the file or text of symbols that the contract has another
+    name for, by that name.
     ``callers`` is how many callers are sent (None: as many as exercise every statement), ``seed`` which random ones.
     ``interrupts``: besides, interrupts at every instruction boundary, in every mode.
     ``jobs`` is the number of processes, None for as many as pay; the result does not depend on it. With more than one,
@@ -78,13 +85,20 @@ def verify(
     if seed < 0:
         raise LpgenError(f"seed {seed} is negative", hint="give 0 or more")
     unit = trampolines(
-        facts, style=style, templates=None if templates is None else Path(templates), source=source, text=text
+        facts,
+        style=style,
+        templates=None if templates is None else Path(templates),
+        source=source,
+        text=text,
+        entries=entries,
     )
     verdict = judge(facts, unit, seed=seed, callers=callers, interrupts=interrupts, jobs=jobs, shrink=shrink)
     if text is not None:
         source = "-"
     version = facts.version if facts.origin is None else kernel
-    command = command_line(version, config or {}, offsets, style, templates, source, seed, vmlinux=vmlinux, build=build)
+    command = command_line(
+        version, config or {}, offsets, style, templates, source, seed, entries or {}, vmlinux=vmlinux, build=build
+    )
     return Result.of(verdict, unit, command, every_boundary=interrupts)
 
 
@@ -99,25 +113,46 @@ def trampolines(
     style: str = "kernel",
     templates: Path | None = None,
     source: str | Path | None = None,
-    text: str | None = None,
+    text: str | bytes | None = None,
+    entries: Mapping[str, str] | None = None,
 ) -> Unit:
-    """Return the assembled trampolines: of the file ``source``, of ``text``, or what is emitted for ``kernel``.
+    """Return the trampolines: of the file ``source``, of ``text``, or what is emitted for ``kernel``.
 
-    The asm-offsets.h that they include and the CONFIG_ macros that they see are the kernel's. Raises LpgenError.
+    A file, and bytes, may be a relocatable object; anything else is assembled: the asm-offsets.h that it includes and
+    the CONFIG_ macros that it sees are the kernel's. ``entries`` maps names of the kernel's symbols to those in it.
+    Raises LpgenError.
     """
     given = [
         name for name, what in (("a file", source), ("a text", text), ("templates", templates)) if what is not None
     ]
     if len(given) > 1:
         raise LpgenError(f"{' and '.join(given)} exclude each other", hint="what is to be judged is one of them")
+    names = [symbol.name for symbol in kernel.symbols]
+    for name in entries or {}:
+        if name not in names:
+            raise LpgenError(f"kernel {kernel.version} has no {name}", hint=f"its symbols are {', '.join(names)}")
     if source is None and text is None:
         if style not in STYLES:
             raise LpgenError(f"there is no style {style!r}", hint=f"there are {' and '.join(STYLES)}")
         rendered = emit_source(kernel, style=style, templates_dir=templates)
-        return assemble_source(kernel, rendered, name=kernel.file_name, isolated=templates is not None)
-    name = TEXT if source is None else str(source)
-    content = checked_text(text.encode(errors="replace"), name) if text is not None else read_text(Path(name))
-    return assemble_text(kernel, content, name)
+        unit = assemble_source(kernel, rendered, name=kernel.file_name, isolated=templates is not None)
+    else:
+        unit = _handed_in(kernel, TEXT if source is None else str(source), text)
+    return judged(renamed(unit, entries) if entries else unit, names)
+
+
+def _handed_in(kernel: Kernel, name: str, content: str | bytes | None) -> Unit:
+    """Return what a person's file ``name`` is, or ``content`` when it is no file."""
+    if content is None:
+        if is_elf(Path(name)):
+            with open_elf(Path(name)) as elf:
+                return read_object(elf)
+        return assemble_text(kernel, read_text(Path(name)), name)
+    if isinstance(content, bytes):
+        if content.startswith(MAGIC):
+            return read_object(ElfFile(BytesIO(content), name))
+        return assemble_text(kernel, checked_text(content, name), name)
+    return assemble_text(kernel, checked_text(content.encode(errors="replace"), name), name)
 
 
 def assemble_text(kernel: Kernel, text: str, name: str) -> Unit:
@@ -189,6 +224,7 @@ def command_line(
     templates: str | Path | None = None,
     source: str | Path | None = None,
     seed: int = 0,
+    entries: Mapping[str, str] | None = None,
     *,
     vmlinux: str | Path | None = None,
     build: str | Path | None = None,
@@ -209,6 +245,8 @@ def command_line(
             words += [option, str(value)]
     if style != "kernel":
         words += ["--style", style]
+    for name, symbol in (entries or {}).items():
+        words += ["--entry", f"{name}={symbol}"]
     if seed:
         words += ["--seed", str(seed)]
     return shlex.join(words)

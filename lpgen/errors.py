@@ -7,13 +7,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A position in a person's own file: ``file`` as they named it, ``line`` counted from 1 (None: the whole file)."""
+    """A position in a person's own file: ``file`` as they named it, ``line`` counted from 1 (None: the whole file).
+
+    ``at`` is the position in a file that has no lines, an object: symbol+offset.
+    """
 
     file: str
     line: int | None = None
+    at: str = ""
 
     def __str__(self) -> str:
-        return self.file if self.line is None else f"{self.file}:{self.line}"
+        shown = self.file if self.line is None else f"{self.file}:{self.line}"
+        return f"{shown}: {self.at}" if self.at else shown
 
 
 class LpgenError(Exception):

@@ -1,60 +1,81 @@
-"""Words back to text, by capstone, in the syntax of the kernel's own assembly."""
+"""The instructions in the bytes of a section, as text that a person reads."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from lpgen.assembly.encoder import decode
+from lpgen.assembly.encoder import disassembler
+from lpgen.assembly.model import Relocation
 
-# Primary opcodes (Power ISA 3.0B, book I, appendix F): b, bc.
-_B, _BC, _XL = 18, 16, 19
-_BCLR, _BCCTR, _RFID = 16, 528, 18
-_ALWAYS = 20
-_HEX = re.compile(r"\b0x[0-9a-f]+")
-
-
-def branch_target(word: int, address: int) -> int | None:
-    """Return where the branch ``word`` at ``address`` goes when it is taken; None: no branch, or one to LR or CTR."""
-    opcode = word >> 26
-    if opcode == _B:
-        distance = (word & 0x3FFFFFC) - ((word & 0x2000000) << 1)
-    elif opcode == _BC:
-        distance = (word & 0xFFFC) - ((word & 0x8000) << 1)
-    else:
-        return None
-    return (distance if word & 2 else address + distance) & 0xFFFFFFFFFFFFFFFF
+# So much is given to capstone at once: what it cannot decode ends its run, and the rest is given to it again.
+_PIECE = 4096
+_LAST_NUMBER = re.compile(r"(?:0x)?[0-9a-f]+$")
+_B, _BC = 18, 16
 
 
-def links(word: int) -> bool:
-    """True for a branch that sets LR."""
-    return word >> 26 in (_B, _BC, _XL) and bool(word & 1)
+def is_branch(kind: str) -> bool:
+    """True for the relocations of a branch's target."""
+    return kind.startswith(("R_PPC64_REL24", "R_PPC64_REL14", "R_PPC64_ADDR24", "R_PPC64_ADDR14"))
 
 
-def falls_through(word: int) -> bool:
-    """True if what follows ``word`` in memory may be executed after it: all but unconditional branches without LK."""
-    opcode, extended = word >> 26, word >> 1 & 0x3FF
-    if opcode == _B:
-        return bool(word & 1)
-    always = (word >> 21 & _ALWAYS) == _ALWAYS
-    if opcode == _BC or (opcode == _XL and extended in (_BCLR, _BCCTR)):
-        return not always or bool(word & 1)
-    return not (opcode == _XL and extended == _RFID)
+def displacement(word: int) -> int | None:
+    """Return the distance in bytes that a relative branch jumps; None for any other instruction.
 
-
-def disassemble(word: int, address: int, name: Callable[[int], str]) -> str:
-    """Return the statement of ``word`` at ``address``; ``name`` writes the target of a branch.
-
-    What capstone does not know becomes a .long.
+    I-form and B-form (Power ISA 3.0B, book I, 2.4).
     """
-    decoded = decode(word)
-    if decoded is None:
-        return f".long {word:#010x}"
-    mnemonic, operands = decoded
-    # asm-offsets.h, and so everybody who reads this, counts in decimal.
-    operands = _HEX.sub(lambda match: str(int(match[0], 16)), operands)
-    target = branch_target(word, address)
-    if target is not None and not word & 2:
-        head = operands.rpartition(",")[0]
-        operands = f"{head}, {name(target)}" if head else name(target)
-    return f"{mnemonic} {operands}".rstrip()
+    opcode = word >> 26
+    if word & 2 or opcode not in (_B, _BC):
+        return None
+    bits = 0x3FFFFFC if opcode == _B else 0xFFFC
+    return (word & bits) - (((word & bits) << 1) & (bits + 4))
+
+
+def statements(
+    data: bytes, targets: Mapping[int, Relocation], where: Callable[[int], str], objects: Sequence[tuple[int, int]]
+) -> Iterator[tuple[int, str]]:
+    """Yield byte offset and text of each instruction in ``data``, in order.
+
+    Words of zeros, and what lies in one of the ranges ``objects``, are data and left out. What capstone does not know
+    is shown as .long. ``targets`` are the relocations of branches by offset, ``where`` names an offset in the section.
+    """
+    ranges = sorted(objects)
+    starts = [first for first, _ in ranges]
+    for offset, word, text in _decoded(data):
+        index = bisect_right(starts, offset) - 1
+        if not word or (index >= 0 and offset < ranges[index][1]):
+            continue
+        relocation = targets.get(offset)
+        if relocation is not None:
+            name = relocation.symbol + (f"{relocation.addend:+#x}" if relocation.addend else "")
+            text = _LAST_NUMBER.sub(lambda _, name=name: name, text)  # type: ignore[misc]
+        else:
+            distance = displacement(word)
+            if distance is not None and 0 <= offset + distance < len(data):
+                name = where(offset + distance)
+                text = _LAST_NUMBER.sub(lambda _, name=name: name, text)  # type: ignore[misc]
+        yield offset, text
+
+
+def _decoded(data: bytes) -> Iterator[tuple[int, int, str]]:
+    machine = disassembler()
+    at, end = 0, len(data) & ~3
+    while at < end:
+        limit = min(at + _PIECE, end)
+        word = int.from_bytes(data[at : at + 4], "little")
+        if not word:
+            yield at, 0, ""
+            at += 4
+            continue
+        for _, size, mnemonic, operands in machine.disasm_lite(data[at:limit], at):
+            if size != 4:
+                break
+            word = int.from_bytes(data[at : at + 4], "little")
+            yield at, word, f"{mnemonic} {operands}".rstrip()
+            at += 4
+        if at < limit:
+            word = int.from_bytes(data[at : at + 4], "little")
+            if word:
+                yield at, word, f".long {word:#010x}"
+                at += 4

@@ -51,7 +51,8 @@ def _keystone() -> tuple[Any, type[Exception]]:
 
 
 @cache
-def _capstone() -> Any:
+def disassembler() -> Any:
+    """Return capstone for 64-bit little-endian PowerPC. Raises LpgenError when it cannot be loaded."""
     try:
         import capstone
     except ImportError as error:
@@ -129,7 +130,7 @@ def _confirm_by_capstone(request: Request) -> None:
 
 def decode(word: int) -> tuple[str, str] | None:
     """Return capstone's (mnemonic, operands) of a word, or None when it knows no such instruction."""
-    for _address, size, mnemonic, operands in _capstone().disasm_lite(word.to_bytes(4, "little"), 0):
+    for _address, size, mnemonic, operands in disassembler().disasm_lite(word.to_bytes(4, "little"), 0):
         return (str(mnemonic), str(operands)) if size == 4 else None
     return None
 

@@ -9,7 +9,7 @@ import re
 import struct
 from collections.abc import Iterator, Mapping
 
-from lpgen.assembly.disassembly import branch_target
+from lpgen.assembly.flow import branch_target
 from lpgen.assembly.linker import link
 from lpgen.assembly.model import Section, Symbol, Unit
 from lpgen.assembly.unit import assemble

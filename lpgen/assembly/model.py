@@ -46,7 +46,9 @@ class Line:
 class Section:
     """One section. ``align`` and ``size`` are in bytes; a nobits section has a size but no ``data``.
 
-    ``address`` is where a linked program has it; None: it can be anywhere.
+    ``address`` is where a linked program has it; None: it can be anywhere. ``parts`` are the byte ranges of the
+    sections that it was made of, when those were several. ``counted`` are the offsets of the instructions that a run
+    should execute, when that is not every one that has a line.
     """
 
     name: str
@@ -58,6 +60,12 @@ class Section:
     relocations: list[Relocation] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
     address: int | None = None
+    parts: tuple[tuple[int, int], ...] = ()
+    counted: frozenset[int] | None = None
+
+    def part_end(self, offset: int) -> int:
+        """Return where the section ends that ``offset`` was in before several were put together."""
+        return next((end for start, end in self.parts if start <= offset < end), self.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +106,15 @@ class Fixed:
 class Unit:
     """A file's sections and symbols by name, in the order of first mention: assembled, or read from an object.
 
-    ``fixed`` is not None for what was cut out of a linked program, whose sections have their address.
+    ``made_by`` is what made its bytes: "lpgen" for lpgen's assembler with Keystone, "object" for an object that was
+    handed in, else the name and version of another assembler. ``fixed`` is not None for what was cut out of a linked
+    program, whose sections have their address.
     """
 
     name: str
     sections: dict[str, Section]
     symbols: dict[str, Symbol]
+    made_by: str = "lpgen"
     fixed: Fixed | None = None
 
 

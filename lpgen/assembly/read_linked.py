@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Mapping
 
-from lpgen.assembly.disassembly import branch_target, disassemble, falls_through, links
+from lpgen.assembly.flow import branch_target, disassemble, falls_through, links
 from lpgen.assembly.model import Binding, Fixed, Line, Section, Symbol, SymbolType, Unit
 from lpgen.elf.file import SHF_EXECINSTR, SHN_UNDEF, SHT_NOBITS, SHT_RELA, ElfFile, ElfSymbol
 from lpgen.errors import LpgenError, Place
@@ -19,15 +19,18 @@ FUNCTIONS = ("prepare_ftrace_return", "ftrace_return_to_handler", "is_current_kp
 DATA = ("function_trace_op",)
 _TABLE = ("__start___bug_table", "__stop___bug_table")
 TOC = ".TOC."
+# Unit.made_by of what is cut out of a linked kernel.
+LINKED = "linked kernel"
 # ELFv2 ABI 3.3: the TOC pointer is 0x8000 behind the start of the .got.
 _TOC_BIAS = 0x8000
 # More instructions than the trampolines of any kernel have.
 MAX_INSTRUCTIONS = 4000
-# Reachable code with more than this between makes two sections, in bytes.
+# How far behind the last entry point a subroutine may be, in bytes.
 _GAP = 0x1000
 _CHUNK = 0x4000
-# The area for out-of-line stubs, in bytes.
-_MAX_AREA = 8 << 20
+# The area for out-of-line stubs, and all of the trampolines with what lies between, in bytes.
+_MAX_AREA = 6 << 20
+MAX_SPAN = 8 << 20
 _MAX_TABLE = 4 << 20
 # 32 bytes each (contract section 8).
 _AREAS = {"ftrace_tramp_text": ".tramp.ftrace.text", "ftrace_tramp_init": ".tramp.ftrace.init"}
@@ -209,10 +212,9 @@ class _Reader:
             symbol = self._one(name, code=False)
             if symbol is not None:
                 self._externals[name] = symbol.value
-        sections = self._code_sections(words)
-        unit = Unit(self._elf.name, {s.name: s for s in sections}, {})
-        for section in sections:
-            self._add_symbols(unit, section)
+        text = self._code(words)
+        unit = Unit(self._elf.name, {text.name: text}, {}, LINKED)
+        self._add_symbols(unit, text)
         for area, where in _AREAS.items():
             self._add_area(unit, area, where, TRAMP_BYTES)
         count = self._found.get(_COUNT)
@@ -225,7 +227,7 @@ class _Reader:
         unit.fixed = Fixed(self.toc, self._externals, tuple(self._doublewords(referred)))
         return unit
 
-    def _code_sections(self, words: Mapping[int, int]) -> list[Section]:
+    def _code(self, words: Mapping[int, int]) -> Section:
         ends = dict.fromkeys(words, 4)
         area = self._found.get("ftrace_ool_stub_text")
         if area is not None:
@@ -236,26 +238,16 @@ class _Reader:
         count = self._found.get(_COUNT)
         if count is not None and self._executable(count):
             ends[count.value] = 4
-        areas = [self._found[name].value for name in _AREAS if name in self._found]
-        regions: list[list[int]] = []
-        for at, size in sorted(ends.items()):
-            near = bool(regions) and at <= regions[-1][1] + _GAP
-            if near and not any(regions[-1][0] <= area <= at for area in areas):
-                regions[-1][1] = max(regions[-1][1], at + size)
-            else:
-                regions.append([at, at + size])
-        entry = self._found["ftrace_caller"].value
-        made = []
-        for first, end in regions:
-            name = ".text" if first <= entry < end else f".text.{self._name(first)}"
-            lines = [
-                Line(at - first, 4, disassemble(words[at], at, self._name), Place(self._elf.name), None)
-                for at in sorted(words)
-                if first <= at < end
-            ]
-            data = self._elf.memory(first, end - first)
-            made.append(Section(name, "ax", "progbits", 4, data, len(data), [], lines, first))
-        return sorted(made, key=lambda section: section.name)
+        first = min(ends)
+        end = max(at + size for at, size in ends.items())
+        if end - first > MAX_SPAN:
+            where = f"between {self._name(first)} and {self._name(end)}"
+            raise LpgenError(f"the trampolines lie {where}, more than {MAX_SPAN} bytes", place=self._elf.place)
+        place = Place(self._elf.name)
+        lines = [Line(at - first, 4, disassemble(word, at, self._name), place, None) for at, word in words.items()]
+        lines.sort(key=lambda line: line.offset)
+        data = self._elf.memory(first, end - first)
+        return Section(".text", "ax", "progbits", 4, data, len(data), [], lines, address=first)
 
     def _add_symbols(self, unit: Unit, section: Section) -> None:
         assert section.address is not None
@@ -275,7 +267,7 @@ class _Reader:
 
     def _add_area(self, unit: Unit, name: str, section: str, size: int) -> None:
         symbol = self._found.get(name)
-        if symbol is None:
+        if symbol is None or name in unit.symbols:
             return
         data = self._elf.memory(symbol.value, size)
         unit.sections[section] = Section(section, "aw", "progbits", 4, data, size, address=symbol.value)

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lpgen.commands.options import CONTEXT, chosen_kernel, kernel_options, say_notes, templates_dir, templates_option
+from lpgen.commands.options import (
+    CONTEXT,
+    chosen_entries,
+    chosen_kernel,
+    entry_option,
+    kernel_options,
+    say_notes,
+    templates_dir,
+    templates_option,
+)
 from lpgen.errors import LpgenError
 from lpgen.report.files import write_out
 
@@ -36,6 +45,7 @@ Exit codes: 0 counted, 1 a call did not come to its end, 2 usage or input.
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @kernel_options
 @templates_option
+@entry_option
 def command(
     file: str | None,
     as_json: bool,
@@ -45,20 +55,23 @@ def command(
     vmlinux: str | None,
     build: str | None,
     templates: str | None,
+    entry: tuple[str, ...],
 ) -> int:
     """Count instructions, loads and stores on each way through the trampolines, as they run.
 
-    With FILE, assembly of your own: its figures, and in brackets how many more (+) or fewer (-) they are than those of
-    what `lpgen emit` writes. The tracer's, B's and C's own instructions do not count, nor does an out-of-line stub.
+    With FILE, assembly of your own or an object: its figures, and in brackets how many more (+) or fewer (-) they are
+    than those of what `lpgen emit` writes. The tracer's, B's and C's own instructions do not count, nor does an
+    out-of-line stub.
     """
     if file is not None and templates is not None:
         raise LpgenError("FILE and --templates exclude each other", hint="leave one out")
+    entries = chosen_entries(entry, file)
     kernel = chosen_kernel(version, config, offsets, vmlinux, build)
     from lpgen import api
     from lpgen.contract.cost import costs
 
     own = costs(kernel, api.trampolines(kernel, templates=templates_dir(templates)))
-    shown = own if file is None else costs(kernel, api.trampolines(kernel, source=file))
+    shown = own if file is None else costs(kernel, api.trampolines(kernel, source=file, entries=entries))
     if as_json:
         document: dict[str, object] = {"schema": SCHEMA, "kernel": kernel.version, "options": kernel.options}
         document["costs"] = [dataclasses.asdict(cost) for cost in shown]

@@ -75,6 +75,31 @@ def templates_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
+def entry_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --entry."""
+    return click.option(
+        "--entry",
+        "entry",
+        metavar="NAME=SYMBOL",
+        multiple=True,
+        help="In FILE the kernel's NAME (as ftrace_caller) is called SYMBOL; may be repeated.",
+    )(function)
+
+
+def chosen_entries(entry: tuple[str, ...], file: str | None) -> dict[str, str]:
+    """Return what --entry says: the file's symbol by the kernel's name. Raises LpgenError for what says nothing."""
+    if entry and file is None:
+        raise LpgenError("--entry names symbols in a FILE", hint="give a FILE, or leave it out")
+    found: dict[str, str] = {}
+    for setting in entry:
+        name, equals, symbol = setting.partition("=")
+        if not (name and equals and symbol):
+            raise LpgenError(f"--entry {setting!r} is no pair of names", hint="write NAME=SYMBOL")
+        if found.setdefault(name, symbol) != symbol:
+            raise LpgenError(f"--entry {name} is given twice", hint="leave one out")
+    return found
+
+
 def chosen_config(config: tuple[str, ...]) -> tuple[dict[str, bool | int], dict[str, bool | int] | None]:
     """Return the settings that --config names one by one, and what the .config files among them say (None: none).
 

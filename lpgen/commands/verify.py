@@ -15,7 +15,9 @@ import click
 from lpgen.commands.options import (
     CONTEXT,
     Count,
+    chosen_entries,
     chosen_kernel,
+    entry_option,
     kernel_options,
     say_notes,
     style_option,
@@ -24,7 +26,7 @@ from lpgen.commands.options import (
 )
 from lpgen.errors import LpgenError
 from lpgen.kernel.generations import settings_of
-from lpgen.report.files import write_out
+from lpgen.report.files import read_standard_input, write_out
 
 if TYPE_CHECKING:
     from lpgen.contract.suite import Item
@@ -37,6 +39,7 @@ Examples:
   lpgen verify                                   what `lpgen emit` writes, about 600 callers
   lpgen verify --callers 100000 --interrupts
   lpgen verify my_entry.S                        assembly of your own; - is standard input
+  lpgen verify ftrace_entry.o --kernel 6.12      an object of your kernel's build
   lpgen verify --templates mine/                 templates of your own
   lpgen verify --only 97                         one caller again, every instruction watched
   lpgen verify --plan 'long f(long*9) seed=3 nip=patch'
@@ -67,6 +70,7 @@ Exit codes: 0 every statement holds, 1 one is broken or was not exercised, 2 usa
 @kernel_options
 @style_option
 @templates_option
+@entry_option
 def command(
     file: str | None,
     callers: int | None,
@@ -86,11 +90,12 @@ def command(
     build: str | None,
     style: str,
     templates: str | None,
+    entry: tuple[str, ...],
 ) -> int:
     """Run trampolines under synthetic callers and judge every contract statement.
 
-    What runs is FILE, assembled with the asm-offsets.h and options of the kernel, or else the very text that `lpgen
-    emit` writes with the same options.
+    What runs is FILE: assembly, which is assembled with the asm-offsets.h and options of the kernel, or a relocatable
+    object; or else the very text that `lpgen emit` writes with the same options.
     """
     many = {"--callers": callers is not None, "--interrupts": interrupts}
     _one_of({"--only": only is not None, **many, "--plan": plan is not None}, together=tuple(many))
@@ -101,13 +106,14 @@ def command(
         raise LpgenError("--style is for what lpgen emits", hint="leave it out: a FILE of either style will do")
     kernel = chosen_kernel(version, config, offsets, vmlinux, build)
     directory = templates_dir(templates)
+    entries = chosen_entries(entry, file)
     with _stoppable() as check_stop:
         from lpgen import api
         from lpgen.contract.suite import Suite
         from lpgen.report.result import Result
 
-        source, text = (None, _standard_input()) if file == "-" else (file, None)
-        unit = api.trampolines(kernel, style=style, templates=directory, source=source, text=text)
+        source, text = (None, read_standard_input(api.STDIN)) if file == "-" else (file, None)
+        unit = api.trampolines(kernel, style=style, templates=directory, source=source, text=text, entries=entries)
         if only is not None or plan is not None:
             one = _item(only, at) if plan is None else api.plan_case(kernel, plan)
             verdict = Suite(kernel, unit, seed=seed).run([one], watch_all=True, full=False)
@@ -136,7 +142,7 @@ def command(
                     check=check_stop,
                 )
     again = api.command_line(
-        version, settings_of(kernel), offsets, style, templates, file, seed, vmlinux=vmlinux, build=build
+        version, settings_of(kernel), offsets, style, templates, file, seed, entries, vmlinux=vmlinux, build=build
     )
     result = Result.of(verdict, unit, again, every_boundary=interrupts)
     if as_json:
@@ -155,13 +161,6 @@ def _one_of(given: dict[str, bool], together: tuple[str, ...] = ()) -> None:
     names = [name for name, is_given in given.items() if is_given]
     if len(names) > 1 and not set(names) <= set(together):
         raise LpgenError(f"{' and '.join(names)} exclude each other", hint="leave one out")
-
-
-def _standard_input() -> str:
-    from lpgen.api import STDIN
-    from lpgen.report.files import SIZE_LIMIT, checked_text
-
-    return checked_text(sys.stdin.buffer.read(SIZE_LIMIT + 1), STDIN)
 
 
 def _item(number: int | None, at: str | None) -> Item:

@@ -10,7 +10,7 @@ import os
 import re
 import struct
 from bisect import bisect_right
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -28,6 +28,10 @@ SHN_UNDEF, SHN_ABS, SHN_COMMON, SHN_XINDEX = 0, 0xFFF1, 0xFFF2, 0xFFFF
 MAX_SECTIONS = 200_000
 # A symbol or string table, or a piece of memory, that is held as a whole.
 MAX_TABLE = 256 << 20
+# One name, in bytes, and all the names of one table: C++ has names of some thousand bytes, the kernel short ones.
+MAX_NAME = 16 << 10
+MAX_NAMES = 128 << 20
+_SECTION = struct.Struct("<IIQQQQIIQQ")
 _SYMBOL = struct.Struct("<IBBHQQ")
 _KINDS: dict[Any, Literal["object", "executable"]] = {
     "ET_REL": "object",
@@ -163,47 +167,24 @@ class ElfFile:
             )
         try:
             count, names_index = elf.num_sections(), elf.get_shstrndx()
-            header = elf.structs.Elf_Shdr
-            if shentsize != header.sizeof() or not 0 < count <= MAX_SECTIONS:
-                raise self.damaged(f"{count} section headers of {shentsize} bytes")
-            if shoff + count * shentsize > self.size:
-                raise self.damaged(f"the section headers end behind the file's {self.size} bytes")
-            self._stream.seek(shoff)
-            table = self._stream.read(count * shentsize)
-            raw = [header.parse(table[at : at + shentsize]) for at in range(0, len(table), shentsize)]
-        except LpgenError:
-            raise
         except Exception as error:
+            # As above: more than 65,279 sections have their number in the first header.
             raise self.damaged("its section headers cannot be read") from error
-        from elftools.elf.enums import ENUM_SH_TYPE_BASE
-
+        if shentsize != _SECTION.size or not 0 < count <= MAX_SECTIONS:
+            raise self.damaged(f"{count} section headers of {shentsize} bytes")
+        if shoff + count * shentsize > self.size:
+            raise self.damaged(f"the section headers end behind the file's {self.size} bytes")
         made: list[ElfSection] = []
         name_offsets: list[int] = []
-        for index, entry in enumerate(raw):
-            kind = entry["sh_type"]
-            number = ENUM_SH_TYPE_BASE.get(kind, -1) if isinstance(kind, str) else int(kind)
-            name_offsets.append(entry["sh_name"])
-            made.append(
-                ElfSection(
-                    index,
-                    "",
-                    number,
-                    entry["sh_flags"],
-                    entry["sh_addr"],
-                    entry["sh_offset"],
-                    entry["sh_size"],
-                    entry["sh_link"],
-                    entry["sh_info"],
-                    entry["sh_addralign"],
-                    entry["sh_entsize"],
-                )
-            )
+        for index, raw in enumerate(_SECTION.iter_unpack(self.bytes_at(shoff, count * shentsize))):
+            name_offsets.append(raw[0])
+            made.append(ElfSection(index, "", *raw[1:]))
         self._check_sections(made)
         if not 0 <= names_index < count:
             raise self.damaged(f"the section of section names is number {names_index} of {count}")
-        names = self.data(made[names_index])
+        names = self._texts(self.data(made[names_index]))
         named = zip(made, name_offsets, strict=True)
-        return tuple(replace(section, name=self._text(names, offset)) for section, offset in named)
+        return tuple(replace(section, name=names(offset)) for section, offset in named)
 
     def _check_sections(self, sections: list[ElfSection]) -> None:
         for section in sections:
@@ -214,11 +195,25 @@ class ElfFile:
             if section.address + section.size > 1 << 64:
                 raise self.damaged(f"section {section.index} ends behind the last address")
 
-    def _text(self, table: bytes, offset: int) -> str:
-        end = table.find(b"\0", offset)
-        if offset > len(table) or (end < 0 and table):
-            raise self.damaged("a name lies outside its string table")
-        return table[offset : max(end, offset)].decode("utf-8", "replace")
+    def _texts(self, table: bytes) -> Callable[[int], str]:
+        """Return the function that gives the text at an offset of a string table.
+
+        It raises LpgenError for what is no name: outside the table, or so long that with each other name's being as
+        long they would fill the memory.
+        """
+        total = 0
+
+        def text(offset: int) -> str:
+            nonlocal total
+            end = table.find(b"\0", offset, offset + MAX_NAME + 1)
+            if offset > len(table) or (end < 0 and table):
+                raise self.damaged("a name lies outside its string table, or is too long for one")
+            total += max(end - offset, 0)
+            if total > MAX_NAMES:
+                raise self.damaged(f"names of more than {MAX_NAMES >> 20} MiB")
+            return table[offset : max(end, offset)].decode("utf-8", "replace")
+
+        return text
 
     # Contents
 
@@ -300,6 +295,11 @@ class ElfFile:
         return self.data(table), self.data(self.sections[table.link])
 
     @property
+    def symbol_count(self) -> int:
+        """The number of entries in the symbol table, the empty one at 0 included."""
+        return len(self._tables[0]) // _SYMBOL.size
+
+    @property
     def has_symbols(self) -> bool:
         """True if the file has a symbol table with a symbol in it."""
         return len(self._tables[0]) > _SYMBOL.size
@@ -326,8 +326,9 @@ class ElfFile:
     def symbols_between(self, first: int, end: int) -> list[ElfSymbol]:
         """Return the defined symbols whose value is ``first`` or more and below ``end``, by value."""
         table, strings = self._tables
+        text = self._texts(strings)
         found = [
-            ElfSymbol(self._text(strings, name_at), value, size, info >> 4, info & 15, other, section, index)
+            ElfSymbol(text(name_at), value, size, info >> 4, info & 15, other, section, index)
             for index, (name_at, info, other, section, value, size) in enumerate(_SYMBOL.iter_unpack(table))
             if first <= value < end and section != SHN_UNDEF
         ]
@@ -336,7 +337,8 @@ class ElfFile:
     def all_symbols(self) -> list[ElfSymbol]:
         """Return every entry of the symbol table in its order, the empty one at 0 included."""
         table, strings = self._tables
+        text = self._texts(strings)
         return [
-            ElfSymbol(self._text(strings, name_at), value, size, info >> 4, info & 15, other, section, index)
+            ElfSymbol(text(name_at), value, size, info >> 4, info & 15, other, section, index)
             for index, (name_at, info, other, section, value, size) in enumerate(_SYMBOL.iter_unpack(table))
         ]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lpgen.assembly import Image, Unit, link
+from lpgen.assembly import Image, Section, Unit, link
+from lpgen.assembly.reach import gathered, needed
 from lpgen.errors import LpgenError
 from lpgen.kernel.generations import Kernel
 from lpgen.machine.code import TRAP
 from lpgen.machine.engine import PAGE, Engine, branch, words
-from lpgen.machine.places import GROUND, MAX_TEXT, Ground
+from lpgen.machine.places import GROUND, MAX_DATA, MAX_TEXT, MAX_TOC, Ground
 
 # Where the linear map holds what a kernel allocates: beyond every kernel image.
 _LINEAR = 0xC000000100000000
@@ -38,6 +39,7 @@ def ground_of(unit: Unit) -> Ground:
     return Ground(
         text=text,
         rodata=_LINEAR,
+        more_data=_LINEAR + 0x1100000,
         functions=functions,
         monitor=_LINEAR + 0x100000,
         pacas=(_LINEAR + 0xF00000, _LINEAR + 0xF02000),
@@ -57,12 +59,13 @@ def _pieces(unit: Unit) -> list[tuple[int, int]]:
     return sections + [(address, len(data)) for address, data in unit.fixed.data]
 
 
-def own_data(unit: Unit) -> list[tuple[int, bytes]]:
-    """Return what a linked kernel has in memory beside its code, by address."""
-    if unit.fixed is None:
-        return []
-    sections = [(s.address, s.data) for s in unit.sections.values() if s.address is not None and "x" not in s.flags]
-    return sections + list(unit.fixed.data)
+def own_data(image: Image, ground: Ground) -> list[tuple[int, bytes]]:
+    """Return what the trampolines have in memory among the kernel's data, by address."""
+    fixed = image.unit.fixed
+    if fixed is None:
+        return [segment for segment in image.segments if segment[0] // PAGE == ground.toc // PAGE]
+    text = image.addresses[".text"]
+    return [segment for segment in image.segments if segment[0] != text] + list(fixed.data)
 
 
 def load(unit: Unit, kernel: Kernel, engine: Engine, ground: Ground, functions: Mapping[str, int]) -> Image:
@@ -71,13 +74,11 @@ def load(unit: Unit, kernel: Kernel, engine: Engine, ground: Ground, functions: 
     ``functions`` are the gates of the kernel's C functions that trampolines call. Raises LpgenError for a unit without
     code, and for one that refers to what the kernel does not have for it.
     """
+    unit = gathered(unit)
     if ".text" not in unit.sections or not unit.sections[".text"].data:
         raise LpgenError(f"{unit.name} has no code", hint="the trampolines belong in .text")
     if unit.fixed is not None:
         return _load_fixed(unit, engine, functions)
-    other = [n for n, sec in unit.sections.items() if "x" in sec.flags and sec.data and n != ".text"]
-    if other:
-        raise LpgenError(f"{unit.name} has code in {', '.join(other)}", hint="only code in .text is watched and judged")
     size = len(unit.sections[".text"].data)
     if size > MAX_TEXT:
         raise LpgenError(f"{unit.name}: .text of {size} bytes is larger than the {MAX_TEXT} bytes set aside for it")
@@ -85,22 +86,49 @@ def load(unit: Unit, kernel: Kernel, engine: Engine, ground: Ground, functions: 
     engine.map(ground.text, mapped, writable=False)
     engine.write(ground.text, words(TRAP) * (mapped // 4))
     externals = {"function_trace_op": ground.function_trace_op, **functions}
-    undefined = [s.name for s in unit.symbols.values() if s.section is None]
-    unknown = [n for n in undefined if n not in externals and n != ".TOC."]
+    unit, unknown = needed(unit, [symbol.name for symbol in kernel.symbols], externals)
     if unknown:
+        first = {r.symbol: f"{r.symbol} ({r.place})" for r in reversed(unknown)}
         raise LpgenError(
-            f"{unit.name} uses {', '.join(sorted(unknown))}, which neither it nor kernel {kernel.version} has for it"
+            f"{unit.name} uses {', '.join(first[name] for name in sorted(first)[:5])}, which neither it nor kernel "
+            f"{kernel.version} has for it"
         )
-    addresses = {".text": ground.text}
-    at = ground.rodata
-    for name, section in unit.sections.items():
-        if name != ".text" and section.data:
-            addresses[name] = at
-            at += (len(section.data) + 0xFF) & ~0xFF
+    addresses = {".text": ground.text, **_data_addresses(unit, ground)}
+    above = [a + unit.sections[n].size - ground.more_data for n, a in addresses.items() if a >= ground.more_data]
+    if above:
+        engine.map(ground.more_data, (max(above) + PAGE - 1) // PAGE * PAGE, writable=False)
     image = link(unit, addresses=addresses, externals=externals, toc=ground.toc)
     for address, data in image.segments:
-        engine.write(address, data)
+        if address // PAGE != ground.toc // PAGE:
+            engine.write(address, data)
     return image
+
+
+def _data_addresses(unit: Unit, ground: Ground) -> dict[str, int]:
+    """Return where the data of the trampolines' own goes, by section: what is .toc within reach of the TOC pointer.
+
+    Raises LpgenError for more data than there is room for.
+    """
+    data = [s for s in unit.sections.values() if "a" in s.flags and s.size and s.name != ".text"]
+    tocs = [section for section in data if section.name.split("#")[0] in (".toc", ".got")]
+    tocs = tocs if sum(_room(section) for section in tocs) <= MAX_TOC else []
+    rest = [section for section in data if section not in tocs]
+    size = sum(_room(section) for section in rest)
+    if size > MAX_DATA:
+        raise LpgenError(f"{unit.name}: the trampolines use {size} bytes of data; there is room for {MAX_DATA}")
+    addresses: dict[str, int] = {}
+    for first, sections in ((ground.toc - MAX_TOC, tocs), (ground.rodata if size <= PAGE else ground.more_data, rest)):
+        at = first
+        for section in sections:
+            at += -at % section.align
+            addresses[section.name] = at
+            at += (section.size + 0xFF) & ~0xFF
+    return addresses
+
+
+def _room(section: Section) -> int:
+    """Return how many bytes a section takes at most, alignment and the gap behind it included."""
+    return section.size + 0xFF + section.align
 
 
 def _load_fixed(unit: Unit, engine: Engine, functions: Mapping[str, int]) -> Image:

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 # The trampolines' .text with the area for out-of-line stubs, which belongs to it.
 MAX_TEXT = 0x800000
+# Data of the trampolines' own; a .toc of theirs, where 16 bits reach it from the TOC pointer.
+MAX_DATA = 0x800000
+MAX_TOC = 0x8000
 # With call ops each home's functions have an ftrace_ops of their own.
 OPS_SPACING = 0x2000
 # struct thread_info of each task, where it is in the task.
@@ -43,13 +46,15 @@ TRAMP_BYTES = 32
 class Ground:
     """Where the parts of one emulated kernel lie; each address is that of a 64 KiB page but for those of data.
 
-    ``functions``: A, B, C and the tracer, within a branch's reach of ``text``. ``toc`` is the kernel's TOC pointer,
-    ``ops`` the first ftrace_ops, ``tasks`` the first task, ``stacks`` the first stack. ``modules``:
-    the first module, whose addresses differ in the low 32 bits from ``functions`` by less than a branch's reach.
+    ``rodata`` is for data of the trampolines' own, ``more_data`` for more than a page of it. ``functions``: A, B, C
+    and the tracer, within a branch's reach of ``text``. ``toc`` is the kernel's TOC pointer, ``ops`` the first
+    ftrace_ops, ``tasks`` the first task, ``stacks`` the first stack. ``modules``: the first module, whose addresses
+    differ in the low 32 bits from ``functions`` by less than a branch's reach.
     """
 
     text: int
     rodata: int
+    more_data: int
     functions: int
     monitor: int
     pacas: tuple[int, int]
@@ -72,6 +77,7 @@ _TOC_DATA = _KERNEL + 0x1000000
 GROUND = Ground(
     text=_KERNEL + 0x200000,
     rodata=_KERNEL + 0x30000,
+    more_data=_KERNEL + 0x1100000,
     functions=_KERNEL + 0x40000,
     monitor=_KERNEL + 0x100000,
     pacas=(_KERNEL + 0xF00000, _KERNEL + 0xF02000),

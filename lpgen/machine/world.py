@@ -121,7 +121,7 @@ class World:
         self.pointer_calls = [self._place_pointer_call(home) for home in range(len(HOMES))]
         stub = self.symbol("ftrace_stub")
         self.data = KernelData(
-            kernel, self.engine, ground, self._pattern, self._tracers, self.direct, stub, own_data(unit)
+            kernel, self.engine, ground, self._pattern, self._tracers, self.direct, stub, own_data(self.image, ground)
         )
         self.threads = [self._place_thread(n) for n in range(len(THREADS))]
         self.watched = watch

@@ -18,6 +18,8 @@ STDOUT = ("-", "/dev/stdout")
 
 # Far more than any assembly text.
 SIZE_LIMIT = 16 << 20
+# Of an object that comes through a pipe, and is held as a whole.
+OBJECT_LIMIT = 64 << 20
 
 
 def read_text(path: Path) -> str:
@@ -28,6 +30,17 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise LpgenError(f"cannot be read: {_reason(error)}", place=Place(str(path))) from error
     return checked_text(data, str(path))
+
+
+def read_standard_input(name: str) -> str | bytes:
+    """Return the text on standard input, or the bytes of an ELF file. Raises LpgenError when it is neither."""
+    data = sys.stdin.buffer.read(SIZE_LIMIT + 1)
+    if not data.startswith(b"\x7fELF"):
+        return checked_text(data, name)
+    data += sys.stdin.buffer.read(OBJECT_LIMIT + 1 - len(data)) if len(data) > SIZE_LIMIT else b""
+    if len(data) > OBJECT_LIMIT:
+        raise LpgenError(f"has more than {OBJECT_LIMIT >> 20} MiB, too much for an object", place=Place(name))
+    return data
 
 
 def checked_text(data: bytes, name: str) -> str:

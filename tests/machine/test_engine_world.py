@@ -115,7 +115,9 @@ def test_another_instruction_at_ftrace_graph_call() -> None:
 def test_symbols_that_nobody_has() -> None:
     wanted = kernel("4.7")
     unit = edited(wanted, (CALL, f"{CALL}\tbl\tzeta\n\tbl\talpha\n\tbl\tzeta\n"))
-    assert refusal(wanted, unit) == "mine.S uses alpha, zeta, which neither it nor kernel 4.7 has for it"
+    assert refusal(wanted, unit) == (
+        "mine.S uses alpha (mine.S:130), zeta (mine.S:129), which neither it nor kernel 4.7 has for it"
+    )
 
 
 @pytest.mark.parametrize("text", ["\t.data\n\t.long 1\n", "/* nothing */\n", "\t.set a, 1\n"])
@@ -200,7 +202,7 @@ def test_more_call_sites_than_the_area_has_room_for() -> None:
 
 def test_a_function_that_a_kernel_has_not() -> None:
     unit = edited(LATE, ("\tbl\tftrace_return_to_handler\n", "\tbl\tsomebody\n"))
-    assert refusal(LATE, unit) == "mine.S uses somebody, which neither it nor kernel 6.18 has for it"
+    assert refusal(LATE, unit) == "mine.S uses somebody (mine.S:442), which neither it nor kernel 6.18 has for it"
     early = kernel("4.12")
     unit = edited(early, ("\tbl\tprepare_ftrace_return\n", "\tbl\tis_current_kprobe_addr\n"))
-    assert "is_current_kprobe_addr, which neither it nor kernel 4.12 has" in refusal(early, unit)
+    assert "is_current_kprobe_addr (mine.S:217), which neither it nor kernel 4.12 has" in refusal(early, unit)
