@@ -5,6 +5,6 @@ from __future__ import annotations
 from lpgen.assembly.elf import write_object
 from lpgen.assembly.linker import link
 from lpgen.assembly.model import Image, Line, Relocation, Section, Symbol, Unit
-from lpgen.assembly.unit import assemble
+from lpgen.assembly.unit import How, assemble
 
-__all__ = ["Image", "Line", "Relocation", "Section", "Symbol", "Unit", "assemble", "link", "write_object"]
+__all__ = ["How", "Image", "Line", "Relocation", "Section", "Symbol", "Unit", "assemble", "link", "write_object"]
