@@ -9,15 +9,17 @@ assert result.holds, str(result)
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
 
-from lpgen.assembly import Unit, assemble
-from lpgen.assembly.kernel_text import assemble_source, defines, headers
+from lpgen.assembly import How, Unit, assemble
+from lpgen.assembly.kernel_text import assemble_source, headers
+from lpgen.assembly.kernel_text import defines as kernel_defines
 from lpgen.assembly.reach import judged, renamed
 from lpgen.assembly.read_object import read_object
+from lpgen.assembly.unit import Which
 from lpgen.campaign import parallel
 from lpgen.contract.shrink import shrink_failures
 from lpgen.contract.suite import Item, Suite, default_callers
@@ -53,6 +55,10 @@ def verify(
     source: str | Path | None = None,
     text: str | bytes | None = None,
     entries: Mapping[str, str] | None = None,
+    assembler: Which = "auto",
+    cpp: bool = False,
+    include_dirs: Sequence[str | Path] = (),
+    defines: Mapping[str, str] | None = None,
     callers: int | None = None,
     seed: int = 0,
     interrupts: bool = False,
@@ -65,9 +71,11 @@ def verify(
     to on or off, or to a number), ``offsets`` is an asm-offsets.h or TOML file of its build. Or all three are those of
     a kernel at hand: of the file ``vmlinux``, or of the directory ``build`` that it was built in; what is given besides
     wins. What is judged is the file ``source`` or the text ``text`` (assembly as in a kernel tree, or for plain GNU as;
-    or a relocatable object, as a file or its bytes), or else what `lpgen emit` writes with ``style`` and ``templates``,
-    a directory of templates. ``entries`` are the names in the file or text of symbols that the contract has another
-    name for, by that name.
+    a relocatable object, as a file or its bytes; or a linked kernel, which says itself which kernel it is), or else
+    what `lpgen emit` writes with ``style`` and ``templates``, a directory of templates. ``entries`` are the names in
+    the file or text of symbols that the contract has another name for, by that name. ``assembler`` is "lpgen", "gnu"
+    (GNU as) or "auto": GNU as for what lpgen's own does not know. ``cpp``: gcc preprocesses the text. ``include_dirs``
+    are searched for #include, ``defines`` are further C macros.
     ``callers`` is how many callers are sent (None: as many as exercise every statement), ``seed`` which random ones.
     ``interrupts``: besides, interrupts at every instruction boundary, in every mode.
     ``jobs`` is the number of processes, None for as many as pay; the result does not depend on it. With more than one,
@@ -84,6 +92,7 @@ def verify(
         raise LpgenError(f"{jobs} processes do nothing", hint="give at least 1, or None")
     if seed < 0:
         raise LpgenError(f"seed {seed} is negative", hint="give 0 or more")
+    how = How(assembler, cpp, tuple(map(str, include_dirs)), dict(defines or {}))
     unit = trampolines(
         facts,
         style=style,
@@ -91,13 +100,14 @@ def verify(
         source=source,
         text=text,
         entries=entries,
+        how=how,
     )
     verdict = judge(facts, unit, seed=seed, callers=callers, interrupts=interrupts, jobs=jobs, shrink=shrink)
     if text is not None:
         source = "-"
     version = facts.version if facts.origin is None else kernel
     command = command_line(
-        version, config or {}, offsets, style, templates, source, seed, entries or {}, vmlinux=vmlinux, build=build
+        version, config or {}, offsets, style, templates, source, seed, entries, how, vmlinux=vmlinux, build=build
     )
     return Result.of(verdict, unit, command, every_boundary=interrupts)
 
@@ -115,12 +125,13 @@ def trampolines(
     source: str | Path | None = None,
     text: str | bytes | None = None,
     entries: Mapping[str, str] | None = None,
+    how: How | None = None,
 ) -> Unit:
     """Return the trampolines: of the file ``source``, of ``text``, or what is emitted for ``kernel``.
 
     A file, and bytes, may be a relocatable object; anything else is assembled: the asm-offsets.h that it includes and
-    the CONFIG_ macros that it sees are the kernel's. ``entries`` maps names of the kernel's symbols to those in it.
-    Raises LpgenError.
+    the CONFIG_ macros that it sees are the kernel's. ``entries`` maps names of the kernel's symbols to those in it;
+    ``how`` is for text alone. Raises LpgenError.
     """
     given = [
         name for name, what in (("a file", source), ("a text", text), ("templates", templates)) if what is not None
@@ -137,33 +148,40 @@ def trampolines(
         rendered = emit_source(kernel, style=style, templates_dir=templates)
         unit = assemble_source(kernel, rendered, name=kernel.file_name, isolated=templates is not None)
     else:
-        unit = _handed_in(kernel, TEXT if source is None else str(source), text)
+        unit = _handed_in(kernel, TEXT if source is None else str(source), text, how or How())
     return judged(renamed(unit, entries) if entries else unit, names)
 
 
-def _handed_in(kernel: Kernel, name: str, content: str | bytes | None) -> Unit:
+def _handed_in(kernel: Kernel, name: str, content: str | bytes | None, how: How) -> Unit:
     """Return what a person's file ``name`` is, or ``content`` when it is no file."""
     if content is None:
         if is_elf(Path(name)):
             with open_elf(Path(name)) as elf:
                 return read_object(elf)
-        return assemble_text(kernel, read_text(Path(name)), name)
+        return assemble_text(kernel, read_text(Path(name)), name, how)
     if isinstance(content, bytes):
         if content.startswith(MAGIC):
             return read_object(ElfFile(BytesIO(content), name))
-        return assemble_text(kernel, checked_text(content, name), name)
-    return assemble_text(kernel, checked_text(content.encode(errors="replace"), name), name)
+        return assemble_text(kernel, checked_text(content, name), name, how)
+    return assemble_text(kernel, checked_text(content.encode(errors="replace"), name), name, how)
 
 
-def assemble_text(kernel: Kernel, text: str, name: str) -> Unit:
+def assemble_text(kernel: Kernel, text: str, name: str, how: How | None = None) -> Unit:
     """Assemble a person's own text ``name`` as a build of ``kernel`` would; lines of lpgen's own get their template."""
+    how = how or How()
+    for folder in how.include_dirs:
+        if not Path(folder).is_dir():
+            raise LpgenError(f"-I {folder}: is no directory")
     return assemble(
         text,
         name=name,
         headers=headers(kernel),
-        defines=defines(kernel),
+        include_dirs=[Path(folder) for folder in how.include_dirs],
+        defines=kernel_defines(kernel) | dict(how.defines),
         origins=template_lines(text, kernel=kernel),
         isolated=True,
+        assembler=how.assembler,
+        cpp=how.cpp,
     )
 
 
@@ -225,6 +243,7 @@ def command_line(
     source: str | Path | None = None,
     seed: int = 0,
     entries: Mapping[str, str] | None = None,
+    how: How | None = None,
     *,
     vmlinux: str | Path | None = None,
     build: str | Path | None = None,
@@ -247,6 +266,11 @@ def command_line(
         words += ["--style", style]
     for name, symbol in (entries or {}).items():
         words += ["--entry", f"{name}={symbol}"]
+    if how is not None:
+        words += ["--assembler", how.assembler] if how.assembler != "auto" else []
+        words += ["--cpp"] if how.cpp else []
+        words += [word for folder in how.include_dirs for word in ("-I", folder)]
+        words += [word for name, value in how.defines.items() for word in ("-D", f"{name}={value}")]
     if seed:
         words += ["--seed", str(seed)]
     return shlex.join(words)

@@ -24,6 +24,13 @@ def read_data(name: str) -> str:
     return data.decode("utf-8")
 
 
+def data_names(directory: str) -> list[str]:
+    """Return the names of the data files in a directory of the package and below it, sorted, relative to it."""
+    from importlib.resources import files
+
+    return sorted(_files_in(files("lpgen").joinpath(*directory.split("/"))))
+
+
 def read_template(name: str) -> str:
     """Return the text of the shipped template ``name``, relative to templates/.
 
@@ -48,11 +55,15 @@ def _in_checkout() -> bool:
     return (_CHECKOUT_TEMPLATES / "entry_64.S.j2").is_file()
 
 
-def _names_in(directory: Traversable, prefix: str = "") -> list[str]:
+def _names_in(directory: Traversable) -> list[str]:
+    return sorted(name for name in _files_in(directory) if name.endswith(".j2"))
+
+
+def _files_in(directory: Traversable, prefix: str = "") -> list[str]:
     names = []
     for entry in directory.iterdir():
         if entry.is_dir():
-            names += _names_in(entry, f"{prefix}{entry.name}/")
-        elif entry.name.endswith(".j2"):
+            names += _files_in(entry, f"{prefix}{entry.name}/")
+        else:
             names.append(prefix + entry.name)
-    return sorted(names)
+    return names

@@ -5,10 +5,11 @@ from __future__ import annotations
 from lpgen.assembly.elf import write_object
 from lpgen.assembly.linker import link
 from lpgen.assembly.model import Fixed, Image, Line, Relocation, Section, Symbol, Unit
-from lpgen.assembly.unit import assemble
+from lpgen.assembly.unit import How, assemble
 
 __all__ = [
     "Fixed",
+    "How",
     "Image",
     "Line",
     "Relocation",

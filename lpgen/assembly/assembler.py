@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lpgen.assembly import encoder, expr, isa, operands
 from lpgen.assembly.directives import Datum, Directives
-from lpgen.assembly.expr import ExpressionError
+from lpgen.assembly.expr import ExpressionError, UnknownExpressionError
 from lpgen.assembly.layout import NUMERIC, Layout, Part, shown
 from lpgen.assembly.model import Line, Relocation, Section, Symbol, Unit
 from lpgen.assembly.operands import Operand, Wanted
@@ -142,18 +142,20 @@ class Assembler:
         for operand in item.given:
             node = operand.parsed.node
             if operand.parsed.modifier:
-                raise ExpressionError(f"'{item.mnemonic}' is not in lpgen's table: its operands must be plain numbers")
+                raise UnknownExpressionError(
+                    f"'{item.mnemonic}' is not in lpgen's table: its operands must be plain numbers"
+                )
             text = str(node[2] if node[0] == "reg" else self._layout.number(node))
             if operand.base is not None:
                 base = operand.base
                 text += f"({base[2] if base[0] == 'reg' else self._layout.number(base)})"
             texts.append(text)
         if not re.fullmatch(r"[a-z][a-z0-9_]*\.?[+-]?", item.mnemonic):
-            raise ExpressionError(f"unknown instruction '{item.mnemonic}'")
+            raise UnknownExpressionError(f"unknown instruction '{item.mnemonic}'")
         try:
             word = encoder.encode_unvetted(item.mnemonic, ",".join(texts), place=item.at.place, isolated=self._isolated)
         except LpgenError as error:
-            raise item.at.error(error.reason, error.hint) from error
+            raise item.at.error(error.reason, error.hint, unknown=True) from error
         _store(item.part, item.offset, word, 4)
 
     def _request(self, item: _Instruction, form: isa.Form) -> tuple[encoder.Request, int]:
@@ -169,7 +171,8 @@ class Assembler:
                 if not isinstance(values[slot], tuple):
                     isa.check(slot, int(values[slot]))  # type: ignore[arg-type]
             except (ExpressionError, isa.OperandError) as error:
-                raise ExpressionError(f"operand '{operand.text}' of '{form.mnemonic}': {error}") from error
+                kind = UnknownExpressionError if isinstance(error, UnknownExpressionError) else ExpressionError
+                raise kind(f"operand '{operand.text}' of '{form.mnemonic}': {error}") from error
             if wanted is not None:
                 self._relocate(item.part, item.offset, wanted, item.at)
         expected = form.encode(values)
@@ -213,7 +216,7 @@ class Assembler:
             _store(item.part, item.offset, number, size)
             return
         if parsed.modifier or size not in _DATA_RELOCATIONS or item.part.kind == "nobits":
-            raise ExpressionError("no relocation of this kind for a datum")
+            raise UnknownExpressionError("no relocation of this kind for a datum")
         key, minus, const = operands.single(value, self._layout, item.part.name)
         direct, relative = _DATA_RELOCATIONS[size]
         if minus is not None:
@@ -319,4 +322,4 @@ def _store(part: Part, offset: int, value: int, size: int) -> None:
 def _located(error: Exception, at: Statement) -> LpgenError:
     if isinstance(error, RecursionError):
         return at.error("expression nested too deeply")
-    return at.error(str(error))
+    return at.error(str(error), unknown=isinstance(error, UnknownExpressionError))

@@ -77,7 +77,7 @@ class Directives:
         if handler is not None:
             handler(word, split_arguments(rest), at)
         elif word not in _IGNORED and not word.startswith(".cfi_"):
-            raise at.error(f"unknown directive {word}")
+            raise at.error(f"unknown directive {word}", unknown=True)
 
     # Helpers
 
@@ -112,10 +112,14 @@ class Directives:
 
     def _plain_section(self, word: str, args: list[str], at: Statement) -> None:
         if args:
-            raise at.error(f"subsections ({word} {args[0]}) are not supported", "use a section of its own")
+            raise at.error(
+                f"subsections ({word} {args[0]}) are not supported", "use a section of its own", unknown=True
+            )
         self.layout.enter(self.layout.part(word, None, None))
 
     def _section(self, word: str, args: list[str], at: Statement) -> None:
+        if len(args) > 4:
+            raise at.error(f"{word} with {len(args)} operands, a group's, is not supported", unknown=True)
         self._count(word, args, 1, 4, at)
         name = unquote(args[0])
         if not re.fullmatch(r"[\w.$-]+", name):
@@ -124,16 +128,18 @@ class Directives:
         if len(args) > 1:
             given = unquote(args[1])
             if given == args[1]:
-                raise at.error(f"section flags {args[1]} need quotes")
+                raise at.error(f"section flags {args[1]} need quotes", unknown=True)
             unknown = set(given) - set("awxMS")
             if unknown:
-                raise at.error(f"section flags '{given}': {''.join(sorted(unknown))} is not supported")
+                raise at.error(f"section flags '{given}': {''.join(sorted(unknown))} is not supported", unknown=True)
             # M and S allow a linker to merge equal constants. Not merging them is right, too.
             flags = "".join(flag for flag in "awx" if flag in given)
         if len(args) > 2:
             match = re.fullmatch(r"[@%](progbits|nobits|note)", args[2])
             if match is None:
-                raise at.error(f"section type '{args[2]}' is not supported", "use @progbits, @nobits or @note")
+                raise at.error(
+                    f"section type '{args[2]}' is not supported", "use @progbits, @nobits or @note", unknown=True
+                )
             kind = cast('Literal["progbits", "nobits", "note"]', match[1])
         if len(args) > 3:
             self.number(args[3])  # the size of a mergeable element: has to be a number, is not used
@@ -180,7 +186,9 @@ class Directives:
         self._count(word, args, 2, 2, at)
         kind = unquote(args[1]).lstrip("@%#")
         if kind not in _TYPES:
-            raise at.error(f"symbol type '{args[1]}' is not supported", "use @function, @object or @notype")
+            raise at.error(
+                f"symbol type '{args[1]}' is not supported", "use @function, @object or @notype", unknown=True
+            )
         self.layout.name(self._symbol(args[0], at)).type = _TYPES[kind]
 
     def _size(self, word: str, args: list[str], at: Statement) -> None:

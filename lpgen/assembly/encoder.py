@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from lpgen.assembly.model import UnknownError
 from lpgen.errors import LpgenError, Place
 
 CHILD_SECONDS = 5.0
@@ -106,7 +107,7 @@ def encode(requests: Sequence[Request]) -> list[int]:
         word = words.get(request.text) if request.text in words else _known[request.text]
         shown = request.text.format(at=".")
         if word is None:
-            raise LpgenError(f"Keystone does not take '{shown}'", place=request.place)
+            raise UnknownError(f"Keystone does not take '{shown}'", place=request.place)
         if word != request.expected:
             raise LpgenError(
                 f"Keystone's word could not be confirmed: {word:08x} for '{shown}', expected {request.expected:08x}",

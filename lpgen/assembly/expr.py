@@ -39,6 +39,10 @@ class ExpressionError(ValueError):
     """An expression that cannot be read or evaluated; the caller adds the place."""
 
 
+class UnknownExpressionError(ExpressionError):
+    """An expression that another assembler may take."""
+
+
 class Parsed(NamedTuple):
     """An expression, the relocation modifier at its end ('' or for example 'toc@ha'), and the text behind it."""
 

@@ -7,10 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from lpgen.errors import Place
+from lpgen.errors import LpgenError, Place
+
+# Unit.made_by.
+LPGEN, OBJECT = "lpgen", "object"
 
 Binding = Literal["local", "global", "weak"]
 SymbolType = Literal["notype", "func", "object"]
+
+
+class UnknownError(LpgenError):
+    """What lpgen's assembler does not know, though another may: not a mistake in the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +121,7 @@ class Unit:
     name: str
     sections: dict[str, Section]
     symbols: dict[str, Symbol]
-    made_by: str = "lpgen"
+    made_by: str = LPGEN
     fixed: Fixed | None = None
 
 

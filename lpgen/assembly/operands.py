@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lpgen.assembly import expr, isa
-from lpgen.assembly.expr import ExpressionError, Node, Value
+from lpgen.assembly.expr import ExpressionError, Node, UnknownExpressionError, Value
 from lpgen.assembly.layout import Layout, shown
 
 _REGISTER_CLASSES = {"gpr": "general register", "fpr": "floating-point register", "vr": "vector register"}
@@ -45,10 +45,10 @@ def read(text: str, layout: Layout) -> Operand:
     if not parsed.rest:
         return Operand(text, parsed)
     if not parsed.rest.startswith("("):
-        raise ExpressionError(f"cannot read '{parsed.rest}' behind the operand")
+        raise UnknownExpressionError(f"cannot read '{parsed.rest}' behind the operand")
     base = expr.parse(parsed.rest[1:], layout)
     if base.rest != ")" or base.modifier:
-        raise ExpressionError(f"cannot read the base register in '{text}'")
+        raise UnknownExpressionError(f"cannot read the base register in '{text}'")
     return Operand(text, parsed, base.node)
 
 
@@ -58,7 +58,7 @@ def choose(forms: tuple[isa.Form, ...], operands: list[Operand]) -> isa.Form:
         if len(form.operands) == len(operands):
             return form
     counts = " or ".join(str(count) for count in sorted({len(form.operands) for form in forms}))
-    raise ExpressionError(f"'{forms[0].mnemonic}' takes {counts} operands, not {len(operands)}")
+    raise UnknownExpressionError(f"'{forms[0].mnemonic}' takes {counts} operands, not {len(operands)}")
 
 
 def value_of(slot: str, operand: Operand, layout: Layout, section: str, offset: int) -> tuple[isa.Value, Wanted | None]:
@@ -78,7 +78,7 @@ def value_of(slot: str, operand: Operand, layout: Layout, section: str, offset: 
     if kind.cls == "imm":
         return _immediate(slot, operand.parsed, layout, section, offset)
     if operand.parsed.modifier and kind.cls != "num":
-        raise ExpressionError(f"@{operand.parsed.modifier} has no meaning in '{operand.text}'")
+        raise UnknownExpressionError(f"@{operand.parsed.modifier} has no meaning in '{operand.text}'")
     if kind.cls == "num":
         value, wanted = _immediate(slot, operand.parsed, layout, section, offset)
         if wanted is not None:
@@ -121,7 +121,7 @@ def single(value: Value, layout: Layout, section: str) -> tuple[str, str | None,
         if place is not None and place[0] == section:
             return plus[0], minus[0], value.const
     names = ", ".join(sorted(shown(key) for key in value.terms))
-    raise ExpressionError(f"no relocation can express this combination of {names}")
+    raise UnknownExpressionError(f"no relocation can express this combination of {names}")
 
 
 def half(value: int, modifier: str) -> int:
@@ -129,7 +129,7 @@ def half(value: int, modifier: str) -> int:
     shifts = {"l": 0, "h": 16, "ha": 16, "high": 16, "higha": 16}
     shifts |= {"higher": 32, "highera": 32, "highest": 48, "highesta": 48}
     if modifier not in shifts:
-        raise ExpressionError(f"@{modifier} has no meaning for a number")
+        raise UnknownExpressionError(f"@{modifier} has no meaning for a number")
     if modifier in ("h", "ha") and not -(1 << 31) <= value < 1 << 32:
         raise ExpressionError(
             f"{value:#x}@{modifier}: the number has more than 32 bits",
@@ -153,7 +153,7 @@ def _immediate(slot: str, parsed: expr.Parsed, layout: Layout, section: str, off
     key, minus, const = single(value, layout, section)
     family, _, rest = modifier.partition("@") if modifier.startswith(("toc", "got")) else ("", "", modifier)
     if family not in ("", "toc", "got") or (minus is not None and family):
-        raise ExpressionError(f"relocation modifier @{modifier} is not supported")
+        raise UnknownExpressionError(f"relocation modifier @{modifier} is not supported")
     prefix = {"": "ADDR16", "toc": "TOC16", "got": "GOT16"}[family]
     if minus is not None:
         place = layout.location(minus)
@@ -162,5 +162,5 @@ def _immediate(slot: str, parsed: expr.Parsed, layout: Layout, section: str, off
     halves = _HALVES if kind.step == 1 else _DS_HALVES if kind.step == 4 and minus is None else {}
     allowed = ("", "l", "h", "ha") if prefix != "ADDR16" else tuple(_HALVES)
     if rest not in halves or rest not in allowed:
-        raise ExpressionError(f"@{modifier or 'none'}: no relocation of this kind for the operand")
+        raise UnknownExpressionError(f"@{modifier or 'none'}: no relocation of this kind for the operand")
     return 0, Wanted(f"R_PPC64_{prefix}{halves[rest]}", key, const)

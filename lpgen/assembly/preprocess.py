@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from lpgen.assembly.comments import DIRECTIVE, clean
 from lpgen.errors import LpgenError, Place
-from lpgen.resources import read_data
+from lpgen.resources import data_names, read_data
 
 # What gcc and the kernel's build define for a 64-bit little-endian assembly file.
 PREDEFINED: Mapping[str, str] = {
@@ -34,6 +34,7 @@ PREDEFINED: Mapping[str, str] = {
 }
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 _MAX_INCLUDES = 100
+_HEADERS = "assembly/headers"
 _MAX_TOKENS = 4_000_000
 _TRIGRAPH = re.compile(r"\?\?[=/'()!<>-]")
 
@@ -82,9 +83,14 @@ def _shipped(name: str) -> str | None:
     if not re.fullmatch(r"[\w-]+(?:/[\w.-]+)*\.h", name) or ".." in name:
         return None
     try:
-        return read_data(f"assembly/headers/{name}")
+        return read_data(f"{_HEADERS}/{name}")
     except OSError:
         return None
+
+
+def shipped_headers() -> dict[str, str]:
+    """Return the texts of all stub headers by the name in an #include."""
+    return {name: read_data(f"{_HEADERS}/{name}") for name in data_names(_HEADERS)}
 
 
 def preprocess(text: str, name: str, *, sources: Sources, defines: Mapping[str, str]) -> list[SourceLine]:

@@ -12,13 +12,11 @@ from difflib import get_close_matches
 
 from lpgen.assembly.disassembly import displacement
 from lpgen.assembly.linker import linkable
-from lpgen.assembly.model import Relocation, Section, Symbol, Unit
+from lpgen.assembly.model import LPGEN, Relocation, Section, Symbol, Unit
 from lpgen.errors import LpgenError
 
 TEXT = ".text"
 BUG_TABLE = "__bug_table"
-# Unit.made_by of what was no text.
-OBJECT = "object"
 # Primary and extended opcodes (Power ISA 3.0B, book I): bc, b; bclr, bcctr, bctar; rfid, hrfid, rfscv.
 _BC, _B, _XL = 16, 18, 19
 _TO_REGISTER = (16, 528, 560)
@@ -147,11 +145,12 @@ def _goes_on(word: int) -> bool:
 def judged(unit: Unit, roots: Iterable[str]) -> Unit:
     """Return the unit with its code gathered; of an object the instructions count that ``roots`` lead to.
 
-    A person's own text counts as a whole: what none of its entry points leads to is a finding.
+    What lpgen itself assembled counts as a whole: a statement that no entry point leads to is a finding. In an object
+    it may be another function, or padding.
     """
     unit = gathered(unit)
     text = unit.sections.get(TEXT)
-    if text is None or unit.made_by != OBJECT:
+    if text is None or unit.made_by == LPGEN:
         return unit
     counted = reached(unit, roots).instructions
     return replace(unit, sections={**unit.sections, TEXT: replace(text, counted=counted)})

@@ -13,7 +13,7 @@ from typing import Literal
 
 from lpgen.assembly.disassembly import is_branch, statements
 from lpgen.assembly.elf import R_TYPES
-from lpgen.assembly.model import Binding, Line, Relocation, Section, Symbol, SymbolType, Unit
+from lpgen.assembly.model import OBJECT, Binding, Line, Relocation, Section, Symbol, SymbolType, Unit
 from lpgen.elf.file import (
     SHF_ALLOC,
     SHF_COMPRESSED,
@@ -105,7 +105,7 @@ class _Reader:
         for name in [s.name for s in self.symbols.values() if s.section is None and s.binding == "local"]:
             if name not in used:
                 del self.symbols[name]
-        return Unit(self.elf.name, self.sections, self.symbols, made_by="object")
+        return Unit(self.elf.name, self.sections, self.symbols, made_by=OBJECT)
 
     def _too_large(self, what: str) -> LpgenError:
         return LpgenError(f"has {what}: more than any object of a kernel", place=self.elf.place, hint=_WANTED)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from lpgen.assembly.model import UnknownError
 from lpgen.assembly.preprocess import SourceLine
 from lpgen.errors import LpgenError, Place
 
@@ -31,14 +32,17 @@ class Statement:
     template: Place | None
     inside: tuple[str, ...] = ()
 
-    def error(self, reason: str, hint: str | None = None) -> LpgenError:
-        """Return an error at this statement's place that also names macro and template lines."""
+    def error(self, reason: str, hint: str | None = None, *, unknown: bool = False) -> LpgenError:
+        """Return an error at this statement's place that also names macro and template lines.
+
+        ``unknown``: what is meant may be right, and lpgen does not know it.
+        """
         notes = list(self.inside[:3])
         if self.template is not None:
             notes.append(f"template {self.template}")
         if notes:
             reason += f" ({', '.join(notes)})"
-        return LpgenError(reason, place=self.place, hint=hint)
+        return (UnknownError if unknown else LpgenError)(reason, place=self.place, hint=hint)
 
 
 class Target(Protocol):
@@ -207,7 +211,7 @@ class Expander:
         head = _HEAD.match(text)
         if head is None:
             if active:
-                raise at.error(f"cannot read the statement '{squeeze(text)}'")
+                raise at.error(f"cannot read the statement '{squeeze(text)}'", unknown=True)
             return
         word, rest = head[1], head[2].strip()
         lower = word.lower()
@@ -269,7 +273,7 @@ class Expander:
                 raise at.error(f"{word} compares two strings separated by a comma")
             same = unquote(squeeze(sides[0])) == unquote(squeeze(sides[1]))
             return same == (word in (".ifc", ".ifeqs"))
-        raise at.error(f"unknown directive {word}")
+        raise at.error(f"unknown directive {word}", unknown=True)
 
     @staticmethod
     def _order(op: str, value: int) -> bool:

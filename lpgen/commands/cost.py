@@ -15,10 +15,13 @@ import click
 
 from lpgen.commands.options import (
     CONTEXT,
+    build_options,
     chosen_entries,
     chosen_kernel,
     entry_option,
     kernel_options,
+    macros,
+    needs_file,
     say_notes,
     templates_dir,
     templates_option,
@@ -27,6 +30,7 @@ from lpgen.errors import LpgenError
 from lpgen.report.files import write_out
 
 if TYPE_CHECKING:
+    from lpgen.assembly.unit import Which
     from lpgen.contract.cost import Cost
 
 SCHEMA = "lpgen.cost/1"
@@ -46,6 +50,7 @@ Exit codes: 0 counted, 1 a call did not come to its end, 2 usage or input.
 @kernel_options
 @templates_option
 @entry_option
+@build_options
 def command(
     file: str | None,
     as_json: bool,
@@ -56,6 +61,10 @@ def command(
     build: str | None,
     templates: str | None,
     entry: tuple[str, ...],
+    assembler: Which,
+    cpp: bool,
+    include_dirs: tuple[str, ...],
+    defines: tuple[str, ...],
 ) -> int:
     """Count instructions, loads and stores on each way through the trampolines, as they run.
 
@@ -66,12 +75,15 @@ def command(
     if file is not None and templates is not None:
         raise LpgenError("FILE and --templates exclude each other", hint="leave one out")
     entries = chosen_entries(entry, file)
+    needs_file(file, {"--assembler": assembler != "auto", "--cpp": cpp, "-I": include_dirs, "-D": defines})
     kernel = chosen_kernel(version, config, offsets, vmlinux, build)
     from lpgen import api
+    from lpgen.assembly import How
     from lpgen.contract.cost import costs
 
+    how = How(assembler, cpp, include_dirs, macros(defines))
     own = costs(kernel, api.trampolines(kernel, templates=templates_dir(templates)))
-    shown = own if file is None else costs(kernel, api.trampolines(kernel, source=file, entries=entries))
+    shown = own if file is None else costs(kernel, api.trampolines(kernel, source=file, entries=entries, how=how))
     if as_json:
         document: dict[str, object] = {"schema": SCHEMA, "kernel": kernel.version, "options": kernel.options}
         document["costs"] = [dataclasses.asdict(cost) for cost in shown]

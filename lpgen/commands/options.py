@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,40 @@ def templates_option(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--templates", metavar="DIR", help="Templates of your own: each overrides or extends the shipped one."
     )(function)
+
+
+def build_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --assembler, --cpp, -I and -D."""
+    for option in (
+        click.option("-D", "defines", metavar="NAME[=VALUE]", multiple=True, help="Define a C macro for FILE."),
+        click.option("-I", "include_dirs", metavar="DIR", multiple=True, help="Search DIR for FILE's #include."),
+        click.option("--cpp", is_flag=True, help="Preprocess FILE with gcc, not with lpgen's own preprocessor."),
+        click.option(
+            "--assembler",
+            type=click.Choice(["auto", "lpgen", "gnu"]),
+            default="auto",
+            show_default=True,
+            help="What assembles FILE; auto: GNU as what lpgen's own does not know.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def macros(settings: tuple[str, ...]) -> dict[str, str]:
+    """Return the C macros that -D options define: one without a value is 1."""
+    found = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        found[name] = value if equals else "1"
+    return found
+
+
+def needs_file(file: str | None, given: Mapping[str, object]) -> None:
+    """Raise LpgenError when one of the options ``given``, which are for a FILE, is set and there is none."""
+    for name, value in given.items():
+        if value and file is None:
+            raise LpgenError(f"{name} is for a FILE", hint="give a FILE, or leave it out")
 
 
 def entry_option(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -15,10 +15,13 @@ import click
 from lpgen.commands.options import (
     CONTEXT,
     Count,
+    build_options,
     chosen_entries,
     chosen_kernel,
     entry_option,
     kernel_options,
+    macros,
+    needs_file,
     say_notes,
     style_option,
     templates_dir,
@@ -29,6 +32,7 @@ from lpgen.kernel.generations import settings_of
 from lpgen.report.files import read_standard_input, write_out
 
 if TYPE_CHECKING:
+    from lpgen.assembly.unit import Which
     from lpgen.contract.suite import Item
 
 # So many callers take a few seconds.
@@ -71,6 +75,7 @@ Exit codes: 0 every statement holds, 1 one is broken or was not exercised, 2 usa
 @style_option
 @templates_option
 @entry_option
+@build_options
 def command(
     file: str | None,
     callers: int | None,
@@ -91,6 +96,10 @@ def command(
     style: str,
     templates: str | None,
     entry: tuple[str, ...],
+    assembler: Which,
+    cpp: bool,
+    include_dirs: tuple[str, ...],
+    defines: tuple[str, ...],
 ) -> int:
     """Run trampolines under synthetic callers and judge every contract statement.
 
@@ -107,13 +116,18 @@ def command(
     kernel = chosen_kernel(version, config, offsets, vmlinux, build)
     directory = templates_dir(templates)
     entries = chosen_entries(entry, file)
+    needs_file(file, {"--assembler": assembler != "auto", "--cpp": cpp, "-I": include_dirs, "-D": defines})
     with _stoppable() as check_stop:
         from lpgen import api
+        from lpgen.assembly import How
         from lpgen.contract.suite import Suite
         from lpgen.report.result import Result
 
         source, text = (None, read_standard_input(api.STDIN)) if file == "-" else (file, None)
-        unit = api.trampolines(kernel, style=style, templates=directory, source=source, text=text, entries=entries)
+        how = How(assembler, cpp, include_dirs, macros(defines))
+        unit = api.trampolines(
+            kernel, style=style, templates=directory, source=source, text=text, entries=entries, how=how
+        )
         if only is not None or plan is not None:
             one = _item(only, at) if plan is None else api.plan_case(kernel, plan)
             verdict = Suite(kernel, unit, seed=seed).run([one], watch_all=True, full=False)
@@ -142,7 +156,17 @@ def command(
                     check=check_stop,
                 )
     again = api.command_line(
-        version, settings_of(kernel), offsets, style, templates, file, seed, entries, vmlinux=vmlinux, build=build
+        version,
+        settings_of(kernel),
+        offsets,
+        style,
+        templates,
+        file,
+        seed,
+        entries,
+        how,
+        vmlinux=vmlinux,
+        build=build,
     )
     result = Result.of(verdict, unit, again, every_boundary=interrupts)
     if as_json:

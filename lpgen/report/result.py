@@ -38,6 +38,11 @@ class Result(Verdict):
         return plain_text(self)
 
     @property
+    def assembler(self) -> str:
+        """What made the bytes that ran: "lpgen", "GNU as 2.40", or "object" for an object that was handed in."""
+        return self.unit.made_by
+
+    @property
     def covered(self) -> CoverageSummary:
         """What the watched calls executed of .text."""
         return self.coverage.summary(self.unit.sections[".text"])

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.text import Text
 
+from lpgen.assembly.model import LPGEN, OBJECT
 from lpgen.callers.types import CType, Float, Integer, Pointer
 from lpgen.contract.limits import LIMITS
 from lpgen.contract.shrink import ShrunkCase
@@ -60,6 +61,9 @@ def verdict_lines(result: Result, width: int = 80, *, kinds: bool = False) -> It
     yield from (Text(line) for line in _coverage_lines(result, width))
     kernel = result.kernel
     yield Text(f"kernel {kernel.version}, generation {kernel.generation}; offsets: {kernel.offsets.label}")
+    if result.assembler != LPGEN:
+        made = "an object as it is" if result.assembler == OBJECT else f"assembled by {result.assembler}"
+        yield Text(f"{result.unit.name}: {made}")
     yield from map(Text, _wrapped(_what_was_run(result), width, ""))
     yield Text(summary(result), "bold")
 

@@ -1,0 +1,236 @@
+"""GNU as and the C preprocessor of gcc, for text that lpgen's own assembler does not know.
+
+Both run with a list of arguments, a time limit and limits on memory and output, in a directory of their own that is
+gone afterwards, Ctrl-C or not. Their complaints come back as one LpgenError with the person's own file and line.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+from lpgen.assembly.model import Unit
+from lpgen.assembly.preprocess import PREDEFINED, SourceLine, shipped_headers
+from lpgen.assembly.read_object import read_object
+from lpgen.elf.file import ElfFile
+from lpgen.errors import LpgenError, Place
+
+PREFIX = "powerpc64le-linux-gnu-"
+PACKAGES = {"as": "binutils-powerpc64le-linux-gnu", "gcc": "gcc-powerpc64le-linux-gnu"}
+SECONDS = 60
+_MEMORY = 2 << 30
+_OUTPUT = 128 << 20
+# Of what a tool says this much is read: its first error is near the beginning.
+_SAID = 64 << 10
+# The names of files in a text may hold anything: the tool gets these instead.
+_ALIAS = "lpgen-file-"
+_ERROR = re.compile(r"^(.*?):(\d+):(?:\d+:)? *(?:[Ff]atal )?[Ee]rror: *(.*)$", re.MULTILINE)
+_MARKER = re.compile(r'# (\d+) "((?:\\.|[^"\\])*)"')
+# -many and -mregnames: every instruction, and r3 for 3, whatever the kernel's own flags say.
+_AS_FLAGS = ("-a64", "-mlittle-endian", "-many", "-mregnames", "-g")
+
+
+def tool(name: str) -> str | None:
+    """Return the path of "as" or "gcc" for ppc64le, None when it is not installed."""
+    return shutil.which(PREFIX + name) or (shutil.which(name) if platform.machine() == "ppc64le" else None)
+
+
+def _wanted(name: str) -> str:
+    found = tool(name)
+    if found is None:
+        raise LpgenError(f"{PREFIX}{name} is not installed", hint=f"apt-get install {PACKAGES[name]}")
+    return found
+
+
+@cache
+def version() -> str:
+    """Return what the assembler is called in a report: "GNU as 2.40"."""
+    with tempfile.TemporaryDirectory(prefix="lpgen.") as folder:
+        said, _ = _run([_wanted("as"), "--version"], Path(folder), "")
+    return f"GNU as {(said.splitlines() or ['?'])[0].rpartition(' ')[2]}"
+
+
+def assemble(lines: Iterable[SourceLine], name: str, templates: Sequence[Place | None] | None) -> Unit:
+    """Return what GNU as makes of a preprocessed text ``name``; ``templates`` are the template lines of its lines.
+
+    Raises LpgenError with the line of its first error, and when it is not installed or takes too long.
+    """
+    program = _wanted("as")
+    aliases: dict[str, str] = {}
+    text = []
+    for line, place in lines:
+        alias = aliases.setdefault(place.file, f"{_ALIAS}{len(aliases)}")
+        text.append(f'# {place.line or 1} "{alias}"\n{line}\n')
+    names = {alias: file for file, alias in aliases.items()}
+    with tempfile.TemporaryDirectory(prefix="lpgen.") as made:
+        folder = Path(made)
+        (folder / "text.s").write_text("".join(text), encoding="utf-8")
+        _, error = _run([program, *_AS_FLAGS, "-o", "text.o", "text.s"], folder, "")
+        if error is not None:
+            raise _complaint(error, names, name)
+        with (folder / "text.o").open("rb") as stream:
+            unit = read_object(ElfFile(BytesIO(stream.read()), name))
+    for section in unit.sections.values():
+        section.lines = [
+            replace(line, place=_named(line.place, names), template=_template(line.place, names, name, templates))
+            for line in section.lines
+        ]
+        section.relocations = [replace(r, place=_named(r.place, names)) for r in section.relocations]
+    return replace(unit, made_by=version())
+
+
+def _named(place: Place, names: Mapping[str, str]) -> Place:
+    return replace(place, file=names.get(place.file, place.file))
+
+
+def _template(
+    place: Place, names: Mapping[str, str], name: str, templates: Sequence[Place | None] | None
+) -> Place | None:
+    if templates is None or names.get(place.file) != name or not 0 < (place.line or 0) <= len(templates):
+        return None
+    return templates[(place.line or 1) - 1]
+
+
+def preprocess(
+    text: str, name: str, *, headers: Mapping[str, str], directories: Sequence[Path], defines: Mapping[str, str]
+) -> list[SourceLine]:
+    """Return the lines of ``text`` after gcc's preprocessor, none empty; what is searched is as in ``assemble``.
+
+    Raises LpgenError with the line of its first error, and when it is not installed or takes too long.
+    """
+    program = _wanted("gcc")
+    with tempfile.TemporaryDirectory(prefix="lpgen.") as made:
+        folder = Path(made)
+        _write_headers(folder / "own", headers)
+        _write_headers(folder / "stubs", shipped_headers())
+        macros = {"IS_ENABLED(option)": "(option)", "IS_BUILTIN(option)": "(option)", **PREDEFINED, **defines}
+        command = [program, "-E", "-x", "assembler-with-cpp", "-nostdinc", "-undef", "-I", str(folder / "own")]
+        if Path(name).is_file():
+            command += ["-iquote", str(Path(name).absolute().parent)]
+        for directory in (*(d.absolute() for d in directories), folder / "stubs"):
+            command += ["-I", str(directory)]
+        command += [f"-D{macro}={value}" for macro, value in macros.items()]
+        label = re.sub(r"[\x00-\x1f]", "_", name)
+        quoted = label.replace("\\", "\\\\").replace('"', '\\"')
+        out, error = _run([*command, "-"], folder, f'#line 1 "{quoted}"\n{text}')
+        shown = {str(folder / kind) + "/": "" for kind in ("own", "stubs")}
+        if error is not None:
+            raise _complaint(error, {label: name}, name, shown)
+    return list(_marked(out, {label: name}, shown))
+
+
+def _marked(text: str, names: Mapping[str, str], shown: Mapping[str, str]) -> Iterator[SourceLine]:
+    """Yield the lines of gcc's output with the places that its line markers give."""
+    file, number = "", 0
+    for line in text.split("\n"):
+        marker = _MARKER.match(line)
+        if marker is not None:
+            number = int(marker[1])
+            file = re.sub(r"\\(.)", r"\1", marker[2])
+            file = names.get(file, file)
+            for folder, instead in shown.items():
+                file = file.replace(folder, instead)
+            continue
+        if line.strip():
+            yield SourceLine(line, Place(file, number))
+        number += 1
+
+
+def _write_headers(folder: Path, headers: Mapping[str, str]) -> None:
+    folder.mkdir()
+    for name, text in headers.items():
+        path = folder / name
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise LpgenError(f"the header {name} has no place below a directory of headers")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+def _complaint(said: str, names: Mapping[str, str], name: str, shown: Mapping[str, str] | None = None) -> LpgenError:
+    """Return the first error in what a tool said, at the person's own file and line."""
+    found = _ERROR.search(said)
+    if found is None:
+        first = next((line.strip() for line in said.splitlines() if line.strip()), "it said nothing")
+        return LpgenError(f"GNU as: {first}", place=Place(name))
+    file = names.get(found[1], found[1])
+    for folder, instead in (shown or {}).items():
+        file = file.replace(folder, instead)
+    return LpgenError(f"GNU {'as' if shown is None else 'cpp'}: {found[3].strip()}", place=Place(file, int(found[2])))
+
+
+def _run(command: list[str], folder: Path, given: str) -> tuple[str, str | None]:
+    """Run a tool in ``folder`` with ``given`` on its standard input; return its output, and what it said if it failed.
+
+    Raises LpgenError when it takes too long, KeyboardInterrupt when Ctrl-C ended it.
+    """
+    name = Path(command[0]).name
+    (folder / "stdin").write_text(given, encoding="utf-8", errors="replace")
+    with (
+        (folder / "stdin").open("rb") as stdin,
+        (folder / "stdout").open("wb") as out,
+        (folder / "stderr").open("wb") as err,
+        _started(command, folder, stdin, out, err) as process,
+    ):
+        try:
+            code = process.wait(SECONDS)
+        except subprocess.TimeoutExpired:
+            raise LpgenError(f"{name} was not done in {SECONDS} s") from None
+    if code == -signal.SIGINT:
+        raise KeyboardInterrupt
+    with (folder / "stdout").open("rb") as out_:
+        output = out_.read().decode("utf-8", "replace")
+    with (folder / "stderr").open("rb") as err_:
+        said = err_.read(_SAID).decode("utf-8", "replace")
+    if code < 0:
+        said = said or f"{name} died of signal {-code}: too much memory, time or output"
+    return output, said if code else None
+
+
+@contextmanager
+def _started(
+    command: list[str], folder: Path, stdin: BinaryIO, out: BinaryIO, err: BinaryIO
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a tool with its limits; it has ended afterwards, whatever came between."""
+    environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TMPDIR": str(folder)}
+    try:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=stdin,
+            stdout=out,
+            stderr=err,
+        )
+    except OSError as error:
+        raise LpgenError(f"{command[0]} cannot be started: {error.strerror}") from error
+    try:
+        _limit(process.pid)
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+def _limit(pid: int) -> None:
+    try:
+        import resource
+
+        # Only Linux has it; elsewhere the time limit has to do.
+        prlimit = resource.prlimit
+        limits = ((resource.RLIMIT_AS, _MEMORY), (resource.RLIMIT_CPU, SECONDS), (resource.RLIMIT_FSIZE, _OUTPUT))
+        for what, limit in limits:
+            prlimit(pid, what, (limit, limit))
+    except (ImportError, AttributeError, OSError, ValueError):
+        return
