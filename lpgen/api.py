@@ -18,6 +18,7 @@ from lpgen.assembly import How, Unit, assemble
 from lpgen.assembly.kernel_text import assemble_source, headers
 from lpgen.assembly.kernel_text import defines as kernel_defines
 from lpgen.assembly.reach import judged, renamed
+from lpgen.assembly.read_linked import read_linked
 from lpgen.assembly.read_object import read_object
 from lpgen.assembly.unit import Which
 from lpgen.campaign import parallel
@@ -26,7 +27,7 @@ from lpgen.contract.suite import Item, Suite, default_callers
 from lpgen.contract.verdict import Verdict
 from lpgen.elf.file import MAGIC, ElfFile, is_elf, open_elf
 from lpgen.errors import LpgenError
-from lpgen.kernel.chosen import choose
+from lpgen.kernel.chosen import choose, is_linked
 from lpgen.kernel.generations import DEFAULT_VERSION, Kernel
 from lpgen.kernel.options import Config, setting_text
 from lpgen.machine.cases import Case
@@ -85,7 +86,10 @@ def verify(
     ``holds`` of the result tells whether all statements hold, ``broken`` and ``failures`` what does not.
     Raises LpgenError for what is wrong with the input: a version, an option, a file, the assembly.
     """
-    facts = choose(kernel, config=dict(config or {}), offsets=offsets, vmlinux=vmlinux, build=build)
+    itself = vmlinux is None and build is None and is_linked(source)
+    facts = choose(
+        kernel, config=dict(config or {}), offsets=offsets, vmlinux=source if itself else vmlinux, build=build
+    )
     if callers is not None and callers < 1:
         raise LpgenError(f"{callers} callers show nothing", hint="send at least 1")
     if jobs is not None and jobs < 1:
@@ -107,7 +111,18 @@ def verify(
         source = "-"
     version = facts.version if facts.origin is None else kernel
     command = command_line(
-        version, config or {}, offsets, style, templates, source, seed, entries, how, vmlinux=vmlinux, build=build
+        version,
+        config or {},
+        offsets,
+        style,
+        templates,
+        source,
+        seed,
+        entries,
+        how,
+        vmlinux=vmlinux,
+        build=build,
+        itself=unit.fixed is not None,
     )
     return Result.of(verdict, unit, command, every_boundary=interrupts)
 
@@ -129,9 +144,9 @@ def trampolines(
 ) -> Unit:
     """Return the trampolines: of the file ``source``, of ``text``, or what is emitted for ``kernel``.
 
-    A file, and bytes, may be a relocatable object; anything else is assembled: the asm-offsets.h that it includes and
-    the CONFIG_ macros that it sees are the kernel's. ``entries`` maps names of the kernel's symbols to those in it;
-    ``how`` is for text alone. Raises LpgenError.
+    A file, and bytes, may be a relocatable object or a linked kernel; anything else is assembled: the asm-offsets.h
+    that it includes and the CONFIG_ macros that it sees are the kernel's. ``entries`` maps names of the kernel's
+    symbols to those in it; ``how`` is for text alone. Raises LpgenError.
     """
     given = [
         name for name, what in (("a file", source), ("a text", text), ("templates", templates)) if what is not None
@@ -148,20 +163,26 @@ def trampolines(
         rendered = emit_source(kernel, style=style, templates_dir=templates)
         unit = assemble_source(kernel, rendered, name=kernel.file_name, isolated=templates is not None)
     else:
-        unit = _handed_in(kernel, TEXT if source is None else str(source), text, how or How())
+        unit = _handed_in(kernel, TEXT if source is None else str(source), text, how or How(), entries or {})
+        if unit.fixed is not None:
+            return unit
     return judged(renamed(unit, entries) if entries else unit, names)
 
 
-def _handed_in(kernel: Kernel, name: str, content: str | bytes | None, how: How) -> Unit:
+def _handed_in(kernel: Kernel, name: str, content: str | bytes | None, how: How, entries: Mapping[str, str]) -> Unit:
     """Return what a person's file ``name`` is, or ``content`` when it is no file."""
+
+    def read(elf: ElfFile) -> Unit:
+        return read_object(elf) if elf.kind == "object" else read_linked(elf, kernel, entries)
+
     if content is None:
         if is_elf(Path(name)):
             with open_elf(Path(name)) as elf:
-                return read_object(elf)
+                return read(elf)
         return assemble_text(kernel, read_text(Path(name)), name, how)
     if isinstance(content, bytes):
         if content.startswith(MAGIC):
-            return read_object(ElfFile(BytesIO(content), name))
+            return read(ElfFile(BytesIO(content), name))
         return assemble_text(kernel, checked_text(content, name), name, how)
     return assemble_text(kernel, checked_text(content.encode(errors="replace"), name), name, how)
 
@@ -247,15 +268,19 @@ def command_line(
     *,
     vmlinux: str | Path | None = None,
     build: str | Path | None = None,
+    itself: bool = False,
 ) -> str:
-    """Return the `lpgen verify` command line that judges the same trampolines, short of which callers it sends."""
+    """Return the `lpgen verify` command line that judges the same trampolines, short of which callers it sends.
+
+    ``itself``: ``source`` says which kernel it is.
+    """
     words = ["lpgen", "verify"]
     if source is not None:
         words.append(str(source))
     for option, value in (("--vmlinux", vmlinux), ("--build", build)):
         if value is not None:
             words += [option, str(value)]
-    if version is not None or (vmlinux is None and build is None):
+    if version is not None or (vmlinux is None and build is None and not itself):
         words += ["--kernel", version or DEFAULT_VERSION]
     for name, setting in config.items():
         words += ["--config", setting_text(name, setting)]

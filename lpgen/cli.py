@@ -19,6 +19,7 @@ COMMANDS = {
     "emit": "Write the drop-in trampoline assembly for a kernel.",
     "verify": "Run the trampolines under synthetic callers and judge every contract statement.",
     "assemble": "Assemble ppc64le kernel-style text: binary, hex, listing, JSON or object.",
+    "extract": "Write a kernel's own trampolines as assembly that makes the same bytes.",
     "kernels": "List the kernels, or say what holds for one.",
     "diff": "Show what changed between two kernels: contract, offsets, code.",
     "offsets": "Show or convert the asm-offsets constants.",

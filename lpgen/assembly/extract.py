@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator, Mapping
+from pathlib import PurePath
 
 from lpgen.assembly.flow import branch_target
 from lpgen.assembly.linker import link
@@ -126,7 +127,7 @@ class _Writer:
         """Return the text; the words ``plain``, by section and offset, are written as .long."""
         self.written.clear()
         lines = ["/* SPDX-License-Identifier: GPL-2.0 */", "/*"]
-        lines += [f" * {line}".rstrip() for line in head.splitlines()]
+        lines += [f" * {line}".rstrip() for line in (*head.splitlines(), "", *self._about())]
         lines += [" */", "\t.abiversion 2", ""]
         for first, end in ((0, 16), (16, 32)):
             lines += [f"\t.irp\tn, {','.join(map(str, range(first, end)))}", "\t.set\tr\\n, \\n", "\t.endr"]
@@ -140,6 +141,22 @@ class _Writer:
                 if at is not None:
                     self.written[len(lines)] = (section.name, at)
         return "\n".join(lines) + "\n"
+
+    def _about(self) -> Iterator[str]:
+        """Yield what the first comment says of the kernel, and how GNU's tools make its bytes again."""
+        unit, kernel = self._unit, self._kernel
+        assert unit.fixed is not None
+        yield f"The trampolines of {PurePath(unit.name).name}, kernel {kernel.version} (generation {kernel.generation})."
+        yield "Behind an instruction: its address, without the upper half, its word, and the name in"
+        yield "asm-offsets.h of what it loads or stores. The kernel's own bytes are made from FILE.S by"
+        yield ""
+        yield "  powerpc64le-linux-gnu-as -o FILE.o FILE.S"
+        places = [f"--section-start={name}={section.address:#x}" for name, section in unit.sections.items()]
+        values = {".TOC.": unit.fixed.toc, **unit.fixed.externals}
+        options = ["-e 0", *places, *(f"--defsym {name}={value:#x}" for name, value in values.items()), "FILE.o"]
+        yield "  powerpc64le-linux-gnu-ld -o FILE \\"
+        yield from (f"    {option} \\" for option in options[:-1])
+        yield f"    {options[-1]}"
 
     def _section(self, section: Section, plain: set[tuple[str, int]]) -> Iterator[tuple[int | None, str]]:
         assert section.address is not None

@@ -10,7 +10,7 @@ from typing import Literal
 from lpgen.errors import LpgenError, Place
 
 # Unit.made_by.
-LPGEN, OBJECT = "lpgen", "object"
+LPGEN, OBJECT, LINKED = "lpgen", "object", "linked kernel"
 
 Binding = Literal["local", "global", "weak"]
 SymbolType = Literal["notype", "func", "object"]
@@ -114,8 +114,8 @@ class Unit:
     """A file's sections and symbols by name, in the order of first mention: assembled, or read from an object.
 
     ``made_by`` is what made its bytes: "lpgen" for lpgen's assembler with Keystone, "object" for an object that was
-    handed in, else the name and version of another assembler. ``fixed`` is not None for what was cut out of a linked
-    program, whose sections have their address.
+    handed in, "linked kernel" for what was cut out of one, else the name and version of another assembler. ``fixed`` is
+    not None for what was cut out of a linked program, whose sections have their address.
     """
 
     name: str

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterable, Mapping
 
 from lpgen.assembly.flow import branch_target, disassemble, falls_through, links
-from lpgen.assembly.model import Binding, Fixed, Line, Section, Symbol, SymbolType, Unit
+from lpgen.assembly.model import LINKED, Binding, Fixed, Line, Section, Symbol, SymbolType, Unit
 from lpgen.elf.file import SHF_EXECINSTR, SHN_UNDEF, SHT_NOBITS, SHT_RELA, ElfFile, ElfSymbol
 from lpgen.errors import LpgenError, Place
 from lpgen.kernel.generations import Kernel
@@ -19,8 +19,6 @@ FUNCTIONS = ("prepare_ftrace_return", "ftrace_return_to_handler", "is_current_kp
 DATA = ("function_trace_op",)
 _TABLE = ("__start___bug_table", "__stop___bug_table")
 TOC = ".TOC."
-# Unit.made_by of what is cut out of a linked kernel.
-LINKED = "linked kernel"
 # ELFv2 ABI 3.3: the TOC pointer is 0x8000 behind the start of the .got.
 _TOC_BIAS = 0x8000
 # More instructions than the trampolines of any kernel have.

@@ -76,7 +76,7 @@ def command(
         raise LpgenError("FILE and --templates exclude each other", hint="leave one out")
     entries = chosen_entries(entry, file)
     needs_file(file, {"--assembler": assembler != "auto", "--cpp": cpp, "-I": include_dirs, "-D": defines})
-    kernel = chosen_kernel(version, config, offsets, vmlinux, build)
+    kernel = chosen_kernel(version, config, offsets, vmlinux, build, file)
     from lpgen import api
     from lpgen.assembly import How
     from lpgen.contract.cost import costs

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from lpgen.errors import LpgenError
-from lpgen.kernel.chosen import choose
+from lpgen.kernel.chosen import choose, is_linked
 from lpgen.kernel.generations import DEFAULT_VERSION, Kernel
 from lpgen.kernel.options import parse_setting
 
@@ -163,9 +163,15 @@ def chosen_kernel(
     offsets: str | None,
     vmlinux: str | None = None,
     build: str | None = None,
+    subject: str | None = None,
 ) -> Kernel:
-    """Return the kernel that the options name. Raises LpgenError for an option or a file that is wrong."""
+    """Return the kernel that the options name, or that the file ``subject``, which is to be judged, is itself.
+
+    Raises LpgenError for an option or a file that is wrong.
+    """
     wanted, dotconfig = chosen_config(config)
+    if vmlinux is None and build is None and is_linked(subject):
+        vmlinux = subject
     return choose(version, config=wanted, dotconfig=dotconfig, offsets=offsets, vmlinux=vmlinux, build=build)
 
 

@@ -113,7 +113,7 @@ def command(
     _one_of({"FILE": file is not None, "--templates": templates is not None})
     if file is not None and style != "kernel":
         raise LpgenError("--style is for what lpgen emits", hint="leave it out: a FILE of either style will do")
-    kernel = chosen_kernel(version, config, offsets, vmlinux, build)
+    kernel = chosen_kernel(version, config, offsets, vmlinux, build, file)
     directory = templates_dir(templates)
     entries = chosen_entries(entry, file)
     needs_file(file, {"--assembler": assembler != "auto", "--cpp": cpp, "-I": include_dirs, "-D": defines})
@@ -167,6 +167,7 @@ def command(
         how,
         vmlinux=vmlinux,
         build=build,
+        itself=unit.fixed is not None,
     )
     result = Result.of(verdict, unit, again, every_boundary=interrupts)
     if as_json:

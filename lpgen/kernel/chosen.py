@@ -10,6 +10,19 @@ from lpgen.kernel.generations import kernel as kernel_facts
 from lpgen.kernel.options import Config
 
 
+def is_linked(file: str | Path | None) -> bool:
+    """Tell whether ``file`` is a linked ELF file, as a vmlinux is: then it says itself which kernel it is.
+
+    Raises LpgenError for an ELF file that is damaged, or none for ppc64le.
+    """
+    from lpgen.elf.file import is_elf, open_elf
+
+    if file is None or not is_elf(Path(file)):
+        return False
+    with open_elf(Path(file)) as elf:
+        return elf.kind == "executable"
+
+
 def choose(
     version: str | None = None,
     *,

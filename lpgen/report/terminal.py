@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.text import Text
 
-from lpgen.assembly.model import LPGEN, OBJECT
+from lpgen.assembly.model import LINKED, LPGEN, OBJECT
 from lpgen.callers.types import CType, Float, Integer, Pointer
 from lpgen.contract.limits import LIMITS
 from lpgen.contract.shrink import ShrunkCase
@@ -21,6 +21,7 @@ from lpgen.report.result import Result, first_selector
 _INDENT = 22
 _NARROWEST = 24
 _LABEL = " " * 15
+_AS_IT_IS = {OBJECT: "an object as it is", LINKED: "a linked kernel as it is, at its own addresses"}
 
 
 class _Console(Console):
@@ -62,7 +63,7 @@ def verdict_lines(result: Result, width: int = 80, *, kinds: bool = False) -> It
     kernel = result.kernel
     yield Text(f"kernel {kernel.version}, generation {kernel.generation}; offsets: {kernel.offsets.label}")
     if result.assembler != LPGEN:
-        made = "an object as it is" if result.assembler == OBJECT else f"assembled by {result.assembler}"
+        made = _AS_IT_IS.get(result.assembler, f"assembled by {result.assembler}")
         yield Text(f"{result.unit.name}: {made}")
     yield from map(Text, _wrapped(_what_was_run(result), width, ""))
     yield Text(summary(result), "bold")
