@@ -146,7 +146,7 @@ class _Writer:
         """Yield what the first comment says of the kernel, and how GNU's tools make its bytes again."""
         unit, kernel = self._unit, self._kernel
         assert unit.fixed is not None
-        yield f"The trampolines of {PurePath(unit.name).name}, kernel {kernel.version} (generation {kernel.generation})."
+        yield f"The trampolines of {PurePath(unit.name).name}: kernel {kernel.version}, generation {kernel.generation}."
         yield "Behind an instruction: its address, without the upper half, its word, and the name in"
         yield "asm-offsets.h of what it loads or stores. The kernel's own bytes are made from FILE.S by"
         yield ""
