@@ -20,6 +20,9 @@ def _fail(report: Any) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     report = yield
+    # What is fetched from outside may not be there, or be newer than what the README shows.
+    if item.get_closest_marker("network") is not None:
+        return report
     if os.environ.get(CI) and report.skipped and not hasattr(report, "wasxfail"):
         _fail(report)
     return report

@@ -211,7 +211,9 @@ class ElfFile:
             total += max(end - offset, 0)
             if total > MAX_NAMES:
                 raise self.damaged(f"names of more than {MAX_NAMES >> 20} MiB")
-            return table[offset : max(end, offset)].decode("utf-8", "replace")
+            name = table[offset : max(end, offset)].decode("utf-8", "replace")
+            # It may come into a message.
+            return name if name.isprintable() else "".join(c if c.isprintable() else "?" for c in name)
 
         return text
 

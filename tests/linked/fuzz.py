@@ -24,8 +24,8 @@ from lpgen.errors import LpgenError
 from lpgen.kernel.vmlinux import kernel_of_vmlinux
 
 SECONDS = 30
-# Some address space is mapped and never used.
-ADDRESS_SPACE = 3 << 30
+# Each emulator reserves address space for its translations, and never uses it.
+ADDRESS_SPACE = 24 << 30
 HEADER, SECTION_HEADER = 64, 64
 ODD = (0, 1, 0x7FFFFFFF, 0xFFFFFFFF, 1 << 31, 1 << 40, 1 << 60, (1 << 63) - 1, 1 << 63, (1 << 64) - 1, 8, 24)
 

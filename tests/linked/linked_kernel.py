@@ -74,8 +74,8 @@ TEXT = 0xC000000000008000
 PAD = ". = . + 0x66e4;"
 
 
-def run(*command: str | Path) -> str:
-    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=120, check=False)
+def run(*command: str | Path, cwd: Path | None = None) -> str:
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=120, check=False, cwd=cwd)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
