@@ -25,7 +25,7 @@ EPILOG = """\b
 Examples:
   lpgen emit                                     out/entry_64.S, for a 4.7 kernel tree
   lpgen emit --kernel 6.12 --config .config --out ftrace_entry.S
-  lpgen emit --vmlinux vmlinux-6.1.0-50          for exactly this kernel; --build DIR for one's build
+  lpgen emit --vmlinux vmlinux                   for exactly this kernel; or --build DIR
   lpgen emit --kernel 6.12 --ifdef               one file for every configuration
   lpgen emit --kernel 6.12 --diff ftrace_entry.S what would change
   lpgen emit --out - --style standalone | powerpc64le-linux-gnu-as -o entry.o -

@@ -17,7 +17,11 @@ from lpgen.errors import LpgenError
 SECTION = ".BTF"
 MAGIC, VERSION = 0xEB9F, 1
 # A kernel's BTF has some 5 MB.
-SIZE_LIMIT = 64 << 20
+SIZE_LIMIT = 32 << 20
+# The kernel's names have up to 512 bytes.
+MAX_NAME = 1024
+# A name stands once among the strings, and as the end of a few others.
+MAX_PLACES = 64
 # Typedefs of const of volatile of typedefs ...
 MAX_CHAIN = 64
 POINTER = 8
@@ -112,10 +116,12 @@ class Btf:
     def structs(self, name: str) -> Iterator[Hashable]:
         """Yield the numbers of the structures ``name``."""
         wanted = name.encode() + b"\0"
-        at = self._strings.find(wanted)
-        while at >= 0:
-            yield from self._structs.get(at, ())
+        at = -1
+        for _ in range(MAX_PLACES):
             at = self._strings.find(wanted, at + 1)
+            if at < 0:
+                return
+            yield from self._structs.get(at, ())
 
     def _type(self, number: Hashable) -> tuple[int, int, int, int]:
         """Return where type ``number`` begins, its kind, its vlen with the kind flag in bit 31, its third word."""
@@ -173,7 +179,7 @@ class Btf:
     def _name(self, offset: int) -> str:
         if not offset:
             return ""
-        end = self._strings.find(b"\0", offset)
+        end = self._strings.find(b"\0", offset, offset + MAX_NAME)
         if end < 0:
-            raise self._elf.damaged(f"{SECTION}: a name lies outside its strings")
+            raise self._elf.damaged(f"{SECTION}: a name lies outside its strings, or has no end")
         return self._strings[offset:end].decode("utf-8", "replace")

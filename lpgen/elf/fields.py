@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal, NamedTuple, Protocol
 
 # Anonymous structures in anonymous structures; real ones are three deep.
 MAX_DEPTH = 16
 # Members looked at for one field: struct task_struct has some three hundred.
-MAX_MEMBERS = 100_000
+MAX_MEMBERS = 10_000
+# Definitions of one name that are looked at.
+MAX_DEFINITIONS = 8
 _STEP = re.compile(r"(\w+)((?:\[\d{1,6}\])*)", re.ASCII)
 
 
@@ -53,7 +56,7 @@ class Types(Protocol):
 
 def size_of(types: Types, struct: str) -> int | None:
     """Return the size of ``struct`` in bytes, None when ``types`` do not have it."""
-    for handle in types.structs(struct):
+    for handle in islice(types.structs(struct), MAX_DEFINITIONS):
         size = types.shape(handle).size
         if size is not None:
             return size
@@ -65,7 +68,7 @@ def offset_of(types: Types, struct: str, path: str) -> int | None:
 
     Members of anonymous structures count as the structure's own, as in C.
     """
-    for handle in types.structs(struct):
+    for handle in islice(types.structs(struct), MAX_DEFINITIONS):
         found = _walk(types, handle, path)
         if found is not None:
             return found

@@ -35,7 +35,11 @@ class Area:
         self.size = section.size
         self._temporary: IO[bytes] | None = None
         if section.flags & SHF_COMPRESSED:
-            self._decompress(section)
+            try:
+                self._decompress(section)
+            except BaseException:
+                self.close()
+                raise
 
     def _decompress(self, section: ElfSection) -> None:
         elf = self._elf

@@ -60,7 +60,7 @@ def read_build(
         reason = "there is no such directory" if not directory.exists() else "is a file, not a directory"
         raise LpgenError(reason, place=Place(str(directory)), hint="give the directory that a kernel was built in")
     notes: list[str] = []
-    chosen = version or _version(directory, notes)
+    chosen = _version(directory, notes) if version is None else version
     own: Config | None = None
     if (directory / DOTCONFIG).is_file():
         own = read_dotconfig(directory / DOTCONFIG)

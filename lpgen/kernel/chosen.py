@@ -61,4 +61,5 @@ def choose(
         from lpgen.kernel.build import read_build
 
         return read_build(Path(build), version=version, config=config, dotconfig=dotconfig, offsets=given).kernel
-    return kernel_facts(version or DEFAULT_VERSION, config=config, offsets=given, dotconfig=dotconfig)
+    chosen = DEFAULT_VERSION if version is None else version
+    return kernel_facts(chosen, config=config, offsets=given, dotconfig=dotconfig)

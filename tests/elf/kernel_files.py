@@ -43,7 +43,7 @@ typedef unsigned long word_t;
 typedef const volatile word_t slot_t;
 #define offsetof(type, field) __builtin_offsetof(type, field)
 
-struct task_struct;
+struct task_struct; struct ftrace_ops;
 struct user_pt_regs {
 	word_t gpr[32]; word_t nip, msr, orig_gpr3, ctr, link, xer, ccr, softe, trap, dar, dsisr, result;
 };
@@ -70,6 +70,9 @@ struct pt_regs {
 		};
 		word_t pad[LAYOUT >= 3 ? 4 : 2];
 	};
+#endif
+#if GROWN
+	word_t more[GROWN];
 #endif
 };
 struct thread_info {
@@ -127,8 +130,8 @@ SURROUNDINGS = """
 long function_trace_op;
 void prepare_ftrace_return(void) {}
 void ftrace_return_to_handler(void) {}
-int is_current_kprobe_addr(void) { return 0; }
 """
+KPROBES = "int is_current_kprobe_addr(void) { return 0; }\n"
 
 
 def tool(name: str, *args: str | Path, cwd: Path | None = None) -> None:
@@ -150,8 +153,9 @@ class Recipe:
     banner: bool = True
     paca_pad: int = 300
     ops_pad: int = 16
-    # Another version's structures.
-    layout: str | None = None
+    kprobes: bool = True
+    # How many words more than the kernel's struct pt_regs has.
+    grown: int = 0
 
 
 class SmallKernel:
@@ -172,9 +176,9 @@ class SmallKernel:
         self._link()
 
     def _defines(self, facts: Kernel) -> list[str]:
-        layout = self.recipe.layout or facts.layout
         defines = {
-            "LAYOUT": int(layout.removeprefix("L")),
+            "LAYOUT": int(facts.layout.removeprefix("L")),
+            "GROWN": self.recipe.grown,
             "PACA_PAD": self.recipe.paca_pad,
             "OPS_PAD": self.recipe.ops_pad,
             "BUG_RELATIVE": int(parse_version(self.recipe.version) >= (6, 1, 0)),
@@ -187,7 +191,7 @@ class SmallKernel:
         for name, text in (
             ("declared.c", DECLARED),
             ("data.c", STRUCTS + DATA),
-            ("around.c", SURROUNDINGS + self._banner()),
+            ("around.c", SURROUNDINGS + KPROBES * self.recipe.kprobes + self._banner()),
             ("config.S", self._ikconfig()),
         ):
             (self.directory / name).write_text(text)
