@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import re
 import struct
+import sys
+from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -296,6 +298,19 @@ class ElfFile:
             raise self.damaged(f"{table.name} names no string table")
         return self.data(table), self.data(self.sections[table.link])
 
+    @cached_property
+    def _columns(self) -> tuple[array[int], array[int]]:
+        """Of each symbol the offset of its name, and its value: what a kernel's hundred thousand are searched by."""
+        words, doublewords = array("I", self._tables[0]), array("Q", self._tables[0])
+        if sys.byteorder == "big":
+            words.byteswap()
+            doublewords.byteswap()
+        return words[:: _SYMBOL.size // 4], doublewords[1 :: _SYMBOL.size // 8]
+
+    def _symbol(self, index: int, name: str) -> ElfSymbol:
+        _, info, other, section, value, size = _SYMBOL.unpack_from(self._tables[0], index * _SYMBOL.size)
+        return ElfSymbol(name, value, size, info >> 4, info & 15, other, section, index)
+
     @property
     def symbol_count(self) -> int:
         """The number of entries in the symbol table, the empty one at 0 included."""
@@ -311,30 +326,24 @@ class ElfFile:
 
         A name that no symbol has is not in the result.
         """
-        table, strings = self._tables
+        strings = self._tables[1]
         offsets: dict[int, str] = {}
         for name in names:
             # A linker stores "mcount" as the end of "_mcount".
             pattern = re.escape(name.encode()) + rb"\0"
             offsets |= dict.fromkeys((match.start() for match in re.finditer(pattern, strings)), name)
         found: dict[str, list[ElfSymbol]] = {}
-        for index, (name_at, info, other, section, value, size) in enumerate(_SYMBOL.iter_unpack(table)):
-            if name_at in offsets and index:
-                name = offsets[name_at]
-                symbol = ElfSymbol(name, value, size, info >> 4, info & 15, other, section, index)
-                found.setdefault(name, []).append(symbol)
+        for index in [n for n, name_at in enumerate(self._columns[0]) if name_at in offsets and n]:
+            name = offsets[self._columns[0][index]]
+            found.setdefault(name, []).append(self._symbol(index, name))
         return found
 
     def symbols_between(self, first: int, end: int) -> list[ElfSymbol]:
         """Return the defined symbols whose value is ``first`` or more and below ``end``, by value."""
-        table, strings = self._tables
-        text = self._texts(strings)
-        found = [
-            ElfSymbol(text(name_at), value, size, info >> 4, info & 15, other, section, index)
-            for index, (name_at, info, other, section, value, size) in enumerate(_SYMBOL.iter_unpack(table))
-            if first <= value < end and section != SHN_UNDEF
-        ]
-        return sorted(found, key=lambda symbol: symbol.value)
+        text = self._texts(self._tables[1])
+        names, values = self._columns
+        found = [self._symbol(n, text(names[n])) for n, value in enumerate(values) if first <= value < end]
+        return sorted((s for s in found if s.section != SHN_UNDEF), key=lambda symbol: symbol.value)
 
     def all_symbols(self) -> list[ElfSymbol]:
         """Return every entry of the symbol table in its order, the empty one at 0 included."""
