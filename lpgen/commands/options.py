@@ -31,8 +31,9 @@ def config_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
-def kernel_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --kernel, --config and --offsets."""
+def kernel_options(function: Callable[..., Any], *, default: str | None = DEFAULT_VERSION) -> Callable[..., Any]:
+    """Add --kernel, --config and --offsets. Without a ``default`` the kernel's version is that of a tree."""
+    told = "Kernel version." if default is not None else "Kernel version.  [default: that of the tree]"
     for option in (
         click.option(
             "--offsets",
@@ -40,7 +41,7 @@ def kernel_options(function: Callable[..., Any]) -> Callable[..., Any]:
             help="asm-offsets.h of a kernel build, or TOML as `lpgen offsets` writes it.  [default: lpgen's own]",
         ),
         config_option,
-        click.option("--kernel", "version", default=DEFAULT_VERSION, show_default=True, help="Kernel version."),
+        click.option("--kernel", "version", default=default, show_default=default is not None, help=told),
     ):
         function = option(function)
     return function
