@@ -88,25 +88,26 @@ def check_clean(change: Change, *, hint: str) -> None:
 def install(change: Change) -> None:
     """Write the file and keep the way back. Raises LpgenError when that cannot be done; nothing is changed then."""
     tree = change.tree
-    files: dict[Path, str | bytes] = {}
     diff = change.diff()
-    where = _state(tree)
-    made = False
+    files: dict[Path, str | bytes] = {}
+    where = tree.root / STATE
     if diff:
-        made = not where.exists()
-        make_directory(where)
-        files[where / ".gitignore"] = "*\n"
+        files[_state(tree, ".gitignore")] = "*\n"
         # Before the file: whenever the run ends, what is in the tree has its way back.
-        files[where / _name(change.path, change.new)] = diff
-    files[_target(tree, change.path)] = change.new
+        files[_state(tree, _name(change.path, change.new))] = diff
+    fresh = [path for path in (where, *files) if not path.exists()]
+    files[tree.root / tree.resolved(change.path)] = change.new
     try:
+        if diff:
+            make_directory(where)
         write_all_atomic(files)
     except LpgenError as error:
-        if made:
-            _remove_empty(where)
+        for path in reversed(fresh):
+            with contextlib.suppress(OSError):
+                path.rmdir() if path == where else path.unlink()
         raise _as_named(error, tree) from error
     if change.kept is not None and change.kept.new != blob_id(change.new):
-        Path(change.kept.place.file).unlink(missing_ok=True)
+        change.kept.file.unlink(missing_ok=True)
 
 
 def reverted(tree: SourceTree) -> list[tuple[Kept, str, str]]:
@@ -117,24 +118,21 @@ def reverted(tree: SourceTree) -> list[tuple[Kept, str, str]]:
     kept = list(_all_kept(tree))
     if not kept:
         raise LpgenError("lpgen has installed nothing in this tree", place=Place(tree.named))
-    found = []
-    changed = []
+    found, changed = [], []
     for entry in kept:
         path = tree.resolved(entry.path)
-        if not (tree.root / path).exists():
-            changed.append(entry)
-            continue
-        current = tree.read(path)
-        if blob_id(current) != entry.new:
-            changed.append(entry)
-        else:
+        current = tree.read(path) if (tree.root / path).exists() else None
+        if current is not None and blob_id(current) == entry.new:
             found.append((entry, current, entry.undone(current)))
+        elif current is not None and blob_id(current) == entry.old:
+            found.append((entry, current, current))  # restored by other means: only the diff is left
+        else:
+            changed.append(entry)
     if not found:
-        entry = changed[-1]
         raise LpgenError(
-            "was changed since lpgen installed it, or restored already",
-            place=tree.place(entry.path),
-            hint=f"the change is kept in {tree.shown(f'{STATE}/{Path(entry.place.file).name}')}, for patch -R -p1",
+            "was changed since lpgen installed it",
+            place=tree.place(changed[-1].path),
+            hint=f"lpgen's change is kept in {changed[-1].place}, for patch -R -p1",
         )
     return found
 
@@ -143,15 +141,16 @@ def revert(tree: SourceTree, found: Iterable[tuple[Kept, str, str]]) -> None:
     """Write the files as they were, and forget the diffs. Raises LpgenError when a file cannot be written."""
     entries = list(found)
     try:
-        write_all_atomic({_target(tree, entry.path): before for entry, _, before in entries})
+        write_all_atomic({tree.root / tree.resolved(entry.path): before for entry, _, before in entries})
     except LpgenError as error:
         raise _as_named(error, tree) from error
     for entry, _, _ in entries:
-        Path(entry.place.file).unlink(missing_ok=True)
-    where = _state(tree)
+        entry.file.unlink(missing_ok=True)
+    where = tree.root / STATE
     if not any(where.glob("*.diff")):
-        (where / ".gitignore").unlink(missing_ok=True)
-        _remove_empty(where)
+        with contextlib.suppress(OSError):
+            _state(tree, ".gitignore").unlink(missing_ok=True)
+            where.rmdir()
 
 
 def for_git_am(change: Change, kernel: Kernel, text: str, *, fixed: bool) -> tuple[Change, Git | None]:
@@ -182,38 +181,37 @@ def _name(path: str, new: str) -> str:
     return f"{PurePosixPath(path).name}-{blob_id(new)[:16]}.diff"
 
 
-def _state(tree: SourceTree) -> Path:
-    tree.resolved(STATE)
-    return tree.root / STATE
-
-
-def _target(tree: SourceTree, path: str) -> Path:
-    return tree.root / tree.resolved(path)
+def _state(tree: SourceTree, name: str) -> Path:
+    """Return a path in the directory of the kept diffs. Raises LpgenError for a symbolic link in it."""
+    for path in (STATE, f"{STATE}/{name}"):
+        if (tree.root / path).is_symlink():
+            raise LpgenError(
+                "is a symbolic link: lpgen keeps its diffs there", place=tree.place(path), hint="remove it"
+            )
+    return tree.root / STATE / name
 
 
 def _kept_for(tree: SourceTree, path: str, current: str) -> Kept | None:
-    name = f"{STATE}/{_name(path, current)}"
-    if not (tree.root / name).exists():
+    name = _name(path, current)
+    if not (tree.root / STATE / name).exists():
         return None
     kept = _read(tree, name)
     return kept if (kept.path, kept.new) == (path, blob_id(current)) else None
 
 
 def _all_kept(tree: SourceTree) -> Iterable[Kept]:
-    for file in sorted(_state(tree).glob("*.diff")):
-        yield _read(tree, f"{STATE}/{file.name}")
+    for file in sorted((tree.root / STATE).glob("*.diff")):
+        yield _read(tree, file.name)
 
 
 def _read(tree: SourceTree, name: str) -> Kept:
-    full = tree.root / tree.resolved(name)
-    if not full.is_file():
-        raise LpgenError("is not a regular file", place=tree.place(name), hint="remove it")
-    return read_kept(read_text(full), Place(str(full)))
-
-
-def _remove_empty(where: Path) -> None:
-    with contextlib.suppress(OSError):
-        where.rmdir()
+    file, place = _state(tree, name), tree.place(f"{STATE}/{name}")
+    if not file.is_file():
+        raise LpgenError("is not a regular file", place=place, hint="remove it")
+    try:
+        return read_kept(read_text(file), file, place)
+    except LpgenError as error:
+        raise _as_named(error, tree) from error
 
 
 def _as_named(error: LpgenError, tree: SourceTree) -> LpgenError:

@@ -63,6 +63,7 @@ class Lines:
         self.closing: dict[int, int] = {}
         self._pair()
         self._skeleton: str | None = None
+        self._marked: set[int] = set()
 
     def place(self, unit: int) -> Place:
         """Return where a unit begins."""
@@ -86,23 +87,35 @@ class Lines:
         Raises LpgenError with file and line for an #if that cannot be evaluated.
         """
         if self._skeleton is None:
-            self._skeleton = "\n".join(self._reduced()) + "\n"
+            self._skeleton = self._reduced()
         kept = preprocess(self._skeleton, self.file, sources=Sources({}, []), defines=world)
         lines = {line.place.line for line in kept}
-        return frozenset(
-            index
-            for index, unit in enumerate(self.units)
-            if (unit.kind != "directive" or unit.word == "include") and unit.first + 1 in lines
-        )
+        found = []
+        alive = False
+        for index, unit in enumerate(self.units):
+            if not _is_plain(unit):
+                continue
+            if unit.first in self._marked:
+                alive = unit.first + 1 in lines
+            if alive:
+                found.append(index)
+        return frozenset(found)
 
-    def _reduced(self) -> Iterator[str]:
+    def _reduced(self) -> str:
+        """Return the directives that matter, each on its line, and a mark for each stretch between two of them."""
         lines = [""] * len(self.raw)
+        stretch = False
         for unit in self.units:
-            if unit.kind != "directive" or unit.word == "include":
-                lines[unit.first] = _MARK
-            elif unit.word not in ("include_next", "error", "warning", "pragma", "line"):
+            if _is_plain(unit):
+                if not stretch:
+                    lines[unit.first] = _MARK
+                    self._marked.add(unit.first)
+                stretch = True
+                continue
+            stretch = False
+            if unit.word not in ("include_next", "error", "warning", "pragma", "line"):
                 lines[unit.first] = unit.text
-        yield from lines
+        return "\n".join(lines) + "\n"
 
     def _units(self, text: str) -> Iterator[Unit]:
         glued = self._glued(text)
@@ -209,3 +222,8 @@ class Edit:
             ):
                 continue
             self.drop(first, last)
+
+
+def _is_plain(unit: Unit) -> bool:
+    """Say whether the #if around a unit matter and it does not matter for others."""
+    return unit.kind != "directive" or unit.word == "include"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lpgen.errors import LpgenError, Place
+from lpgen.kernel.generations import kernel
 from lpgen.kernel.versions import parse_version, version_text
 from lpgen.report.files import read_text
 
@@ -42,7 +43,7 @@ class SourceTree:
             raise LpgenError("is a symbolic link that leads nowhere", place=self.place(path)) from error
         if not real.is_relative_to(self.root):
             raise LpgenError(
-                "leads out of the tree by a symbolic link", place=self.place(path), hint="name the tree it leads to"
+                "leads out of the tree by a symbolic link", place=self.place(path), hint="put what it leads to there"
             )
         return real.relative_to(self.root).as_posix()
 
@@ -95,11 +96,14 @@ class SourceTree:
     def chosen_version(self, wanted: str | None) -> str:
         """Return the version to take: the tree's, or ``wanted``, of the same series.
 
-        Raises LpgenError when the series differ.
+        Raises LpgenError when the series differ, or lpgen does not have the tree's.
         """
         own = self.version()
         if wanted is None:
-            return own
+            try:
+                return kernel(own).version
+            except LpgenError as error:
+                raise LpgenError(error.reason, place=self.place("Makefile"), hint="name another tree") from error
         if parse_version(wanted)[:2] != parse_version(own)[:2]:
             raise LpgenError(
                 f"--kernel {wanted}, but this is the tree of a kernel {own}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lpgen.errors import LpgenError, Place
@@ -59,12 +60,16 @@ def diffstat(diff: str, path: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A diff that was kept: of ``path``, from the content with the blob id ``old`` to that with ``new``."""
+    """A diff that was kept in ``file``: of ``path``, from the content with the blob id ``old`` to that with ``new``.
+
+    ``place`` is the file as the person would name it.
+    """
 
     path: str
     old: str
     new: str
     text: str
+    file: Path
     place: Place
 
     def undone(self, current: str) -> str:
@@ -90,13 +95,13 @@ class Kept:
         return before
 
 
-def read_kept(text: str, place: Place) -> Kept:
-    """Return a kept diff. Raises LpgenError when ``text`` is none."""
+def read_kept(text: str, file: Path, place: Place) -> Kept:
+    """Return the diff that was kept in ``file``. Raises LpgenError when ``text`` is none."""
     index = _INDEX.search(text)
     path = re.search(r"^\+\+\+ b/([^\n\t]+)\n", text, re.MULTILINE)
     if index is None or path is None:
         raise LpgenError("is not a diff that lpgen kept", place=place, hint="remove it")
-    return Kept(path[1], index[1], index[2], text, place)
+    return Kept(path[1], index[1], index[2], text, file, place)
 
 
 def _split(text: str) -> list[str]:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
+
+from elftools.elf.elffile import ELFFile
 
 ENTRY = "arch/powerpc/kernel/entry_64.S"
 
@@ -201,3 +205,32 @@ def make_repository(where: Path, version: str = "4.7", text: str | None = None) 
     git(where, "add", "-A")
     git(where, "commit", "-q", "-m", "a tree")
     return target
+
+
+STUB_HEADERS = Path(__file__).parents[1] / "emitted" / "include"
+GCC = "powerpc64le-linux-gnu-gcc"
+
+
+def assemble(file: Path, into: Path, defines: Iterable[str], offsets: str) -> Path:
+    """Assemble a file of a kernel as its build does, against the stub headers."""
+    (into / "generated").mkdir(parents=True, exist_ok=True)
+    (into / "generated" / "asm-offsets.h").write_text(offsets)
+    base = ("__ASSEMBLY__", "__KERNEL__", "CONFIG_PPC64", "CONFIG_BUG")
+    out = into / "out.o"
+    command = [GCC, "-c", "-mcpu=power8", "-mabi=elfv2", "-Wall", "-Werror", "-Wa,--fatal-warnings", "-nostdinc"]
+    command += ["-I", str(STUB_HEADERS), "-I", str(into), *(f"-D{name}" for name in (*base, *defines))]
+    done = subprocess.run(
+        [*command, "-o", str(out), str(file)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, ""), (sorted(defines), done.stderr)
+    return out
+
+
+def code_of(file: Path) -> tuple[bytes, dict[str, int]]:
+    """Return the .text of an object and where its global symbols and labels are."""
+    with file.open("rb") as stream:
+        elf: Any = ELFFile(stream)
+        symbols = elf.get_section_by_name(".symtab").iter_symbols()
+        return elf.get_section_by_name(".text").data(), {
+            symbol.name: symbol["st_value"] for symbol in symbols if symbol.name and symbol["st_shndx"] != "SHN_UNDEF"
+        }
