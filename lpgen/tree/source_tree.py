@@ -141,7 +141,8 @@ def source_tree(directory: str) -> SourceTree:
         tree = SourceTree(directory, path.resolve())
         missing = next((name for name in ("Makefile", _POWERPC) if not (tree.root / name).exists()), None)
     except (OSError, ValueError, RuntimeError) as error:
-        raise LpgenError(f"cannot be read: {error}", place=place) from error
+        reason = getattr(error, "strerror", None) or str(error)
+        raise LpgenError(f"cannot be read: {reason.lower()}", place=place) from error
     if missing is not None:
         raise LpgenError(
             f"is not a kernel's source tree: it has no {missing}",
