@@ -120,7 +120,9 @@ def reverted(tree: SourceTree) -> list[tuple[Kept, str, str]]:
         raise LpgenError("lpgen has installed nothing in this tree", place=Place(tree.named))
     found, changed = [], []
     for entry in kept:
-        path = tree.resolved(entry.path)
+        path = tree.resolved(entry.path) if ".." not in entry.path else ""
+        if path != entry.path:
+            raise LpgenError(f"is for {entry.path}, no file of this tree", place=entry.place, hint="remove it")
         current = tree.read(path) if (tree.root / path).exists() else None
         if current is not None and blob_id(current) == entry.new:
             found.append((entry, current, entry.undone(current)))

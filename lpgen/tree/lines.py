@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -19,24 +20,24 @@ _COMMENT = re.compile(r'"(?:\\.|[^"\\\n])*"|/\*.*?\*/|//[^\n]*', re.DOTALL)
 _WORD = re.compile(r"\s*#\s*(\w+)")
 _OPENING = ("if", "ifdef", "ifndef")
 _MIDDLE = ("elif", "else")
+# Each is evaluated for every configuration.
+_MOST = 1000
 # Stands for a line that is no directive: only the #if around it matter.
 _MARK = "lpgen_line"
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """Physical lines ``first`` to ``last`` (from 0) that belong together; ``text`` is without comments."""
+    """Physical lines ``first`` to ``last`` (from 0) that belong together; ``text`` is without comments.
+
+    ``word`` is a directive's name, empty for what is none.
+    """
 
     first: int
     last: int
     kind: Kind
     text: str
-
-    @property
-    def word(self) -> str:
-        """The directive's name; empty for what is none."""
-        match = _WORD.match(self.text) if self.kind == "directive" else None
-        return match[1] if match is not None else ""
+    word: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +63,7 @@ class Lines:
         self.branch: list[Branch] = [Branch(-1, len(self.units))] * len(self.units)
         self.closing: dict[int, int] = {}
         self._pair()
-        self._skeleton: str | None = None
-        self._marked: set[int] = set()
+        self._skeleton: list[tuple[int, str]] = []
 
     def place(self, unit: int) -> Place:
         """Return where a unit begins."""
@@ -86,36 +86,44 @@ class Lines:
 
         Raises LpgenError with file and line for an #if that cannot be evaluated.
         """
-        if self._skeleton is None:
-            self._skeleton = self._reduced()
-        kept = preprocess(self._skeleton, self.file, sources=Sources({}, []), defines=world)
-        lines = {line.place.line for line in kept}
+        if not self._skeleton:
+            self._skeleton = list(self._reduced())
+        text = "".join(f"{line}\n" for _, line in self._skeleton)
+        try:
+            kept = preprocess(text, self.file, sources=Sources({}, []), defines=world)
+        except LpgenError as error:
+            line = error.place.line if error.place is not None else None
+            place = (
+                Place(self.file) if line is None else self.place(self._skeleton[min(line, len(self._skeleton)) - 1][0])
+            )
+            raise LpgenError(error.reason, place=place, hint=error.hint) from error
+        marks = {self._skeleton[line.place.line - 1][0] for line in kept if line.place.line is not None}
         found = []
         alive = False
+        stretch = False
         for index, unit in enumerate(self.units):
             if not _is_plain(unit):
+                stretch = False
                 continue
-            if unit.first in self._marked:
-                alive = unit.first + 1 in lines
+            if not stretch:
+                alive = index in marks
+            stretch = True
             if alive:
                 found.append(index)
         return frozenset(found)
 
-    def _reduced(self) -> str:
-        """Return the directives that matter, each on its line, and a mark for each stretch between two of them."""
-        lines = [""] * len(self.raw)
+    def _reduced(self) -> Iterator[tuple[int, str]]:
+        """Yield (unit, line) of the directives that matter, and of a mark for each stretch between two of them."""
         stretch = False
-        for unit in self.units:
+        for index, unit in enumerate(self.units):
             if _is_plain(unit):
                 if not stretch:
-                    lines[unit.first] = _MARK
-                    self._marked.add(unit.first)
+                    yield index, _MARK
                 stretch = True
                 continue
             stretch = False
             if unit.word not in ("include_next", "error", "warning", "pragma", "line"):
-                lines[unit.first] = unit.text
-        return "\n".join(lines) + "\n"
+                yield index, unit.text
 
     def _units(self, text: str) -> Iterator[Unit]:
         glued = self._glued(text)
@@ -128,7 +136,8 @@ class Lines:
             kind: Kind = "blank" if not raw.strip() else "comment"
             if told:
                 kind = "directive" if DIRECTIVE.match(told) else "code"
-            yield Unit(first, number, kind, told)
+            word = _WORD.match(told) if kind == "directive" else None
+            yield Unit(first, number, kind, told, word[1] if word is not None else "")
             first = number + 1
 
     def _glued(self, text: str) -> set[int]:
@@ -166,6 +175,8 @@ class Lines:
                     inside.append([])
             else:
                 inside[-1].append(index)
+        if len(self.closing) > _MOST:
+            raise LpgenError(f"has more than {_MOST} #if: no such file of a kernel has", place=Place(self.file))
         if open_:
             raise LpgenError("#if is not closed", place=self.place(open_[-1][0]), hint="add #endif")
 
@@ -206,22 +217,20 @@ class Edit:
         return "".join(out)
 
     def _drop_emptied(self) -> None:
-        units = self.lines.units
+        gone = sorted(self.dropped)
         # Inner ones first: what they leave may be nothing, too.
         for first, last in sorted(self.lines.closing.items(), key=lambda pair: pair[1] - pair[0]):
-            if not self.dropped.intersection(range(first + 1, last)):
+            near = bisect_right(gone, first)
+            if first in self.dropped or near == len(gone) or gone[near] >= last:
                 continue
-            own = {
-                unit
-                for unit in range(first + 1, last)
-                if units[unit].word in (*_MIDDLE,) and self.lines.branch[unit] == self.lines.branch[first]
-            }
-            rest = set(range(first + 1, last)) - self.dropped - own
-            if any(units[unit].kind != "blank" for unit in rest) or any(
-                unit in self._before for unit in range(first + 1, last + 1)
-            ):
-                continue
-            self.drop(first, last)
+            if all(self._is_nothing(unit, first) for unit in range(first + 1, last)) and last not in self._before:
+                self.drop(first, last)
+
+    def _is_nothing(self, unit: int, opening: int) -> bool:
+        """Say whether nothing is left at a unit in the #if at ``opening``, but for that one's own #else."""
+        told = self.lines.units[unit]
+        own = told.word in _MIDDLE and self.lines.branch[unit] == self.lines.branch[opening]
+        return unit not in self._before and (unit in self.dropped or own or told.kind == "blank")
 
 
 def _is_plain(unit: Unit) -> bool:

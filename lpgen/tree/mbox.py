@@ -30,7 +30,9 @@ def patch_text(diff: str, path: str, *, author: tuple[str, str], subject: str, b
     """
     name, address = author
     if not (name + address).isprintable() or not address.isascii() or re.search(r"[<>\s]", address):
-        raise LpgenError(f"{name!r} <{address}> cannot be an author", hint="use --author 'Name <name@example.org>'")
+        raise LpgenError(
+            f"{f'{name} <{address}>'!r} cannot be an author", hint="use --author 'Name <name@example.org>'"
+        )
     plain = all(part.isascii() for part in (body, diff))
     kind = (
         ""

@@ -15,7 +15,7 @@ from lpgen.kernel.versions import parse_version, version_text
 from lpgen.report.files import read_text
 
 # Many times what any of these files has.
-SIZE_LIMIT = 1 << 20
+SIZE_LIMIT = 256 << 10
 _ASSIGNED = re.compile(r"(VERSION|PATCHLEVEL|SUBLEVEL)[ \t]*:?=(.*)")
 _POWERPC = "arch/powerpc/kernel"
 
@@ -59,7 +59,7 @@ class SourceTree:
         if not stat.S_ISREG(found.st_mode):
             raise LpgenError("is not a regular file", place=place)
         if found.st_size > SIZE_LIMIT:
-            raise LpgenError(f"has more than {SIZE_LIMIT >> 20} MiB: no such file of a kernel has", place=place)
+            raise LpgenError(f"has more than {SIZE_LIMIT >> 10} KiB: no such file of a kernel has", place=place)
         try:
             text = read_text(full)
         except LpgenError as error:

@@ -229,7 +229,7 @@ class _Splice:
             if ANCHOR in definitions(self.lines.units[unit].text):
                 place = self.lines.place(unit)
                 reason = f"this {ANCHOR} is not for -mprofile-kernel ({MPROFILE} and CONFIG_DYNAMIC_FTRACE)"
-        raise LpgenError(reason, place=place, hint="4.6 brought it: lpgen's text takes its place and needs it there")
+        raise LpgenError(reason, place=place, hint="Linux has it from 4.6 on: lpgen's text takes its place")
 
     # What may not be cut.
 
@@ -254,13 +254,19 @@ class _Splice:
         self._check_labels(taken)
 
     def _check_behind(self, before: int, unit: int) -> None:
-        text = self.lines.units[unit].text
         if self._in_own(before):
             return
-        if goes_on(self.lines.units[before].text) or not (definitions(text) or is_outside(text)):
+        text = self.lines.units[unit].text
+        line = self.lines.units[before].last + 1
+        if goes_on(self.lines.units[before].text):
             raise LpgenError(
-                "belongs neither to what lpgen's text replaces, which ends in line "
-                f"{self.lines.units[before].last + 1}, nor to a function of its own",
+                f"is reached from line {line}, which lpgen's text replaces",
+                place=self.lines.place(unit),
+                hint="move it out of the function above",
+            )
+        if not definitions(text) and not is_outside(text):
+            raise LpgenError(
+                f"belongs neither to what lpgen's text replaces, up to line {line}, nor to a function of its own",
                 place=self.lines.place(unit),
                 hint="keep a function within one #if, or give this code a name with _GLOBAL",
             )

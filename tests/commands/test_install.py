@@ -392,7 +392,7 @@ def test_makefile(lpgen: Here, linux: Path, content: bytes, said: str) -> None:
         (b"\x7fELF\0", f"linux/{trees.ENTRY}: is a binary file"),
         (b"\n\n\xff\n", f"linux/{trees.ENTRY}:3: is not UTF-8"),
         (trees.entry().replace("\n", "\r\n").encode(), f"linux/{trees.ENTRY}:1: has a carriage return"),
-        (b"#\n" * (1 << 20), f"linux/{trees.ENTRY}: has more than 1 MiB"),
+        (b"#\n" * (1 << 20), f"linux/{trees.ENTRY}: has more than 256 KiB"),
         (b"\tblr\n", f"linux/{trees.ENTRY}: has no ftrace_caller"),
         (trees.entry().replace("#endif", "#endi").encode(), f"linux/{trees.ENTRY}:"),
         ((trees.entry() + "#if\n#endif\n").encode(), f"linux/{trees.ENTRY}:"),
@@ -475,7 +475,7 @@ def test_a_damaged_diff_leads_nowhere(lpgen: Here, linux: Path, damage: object) 
     (kept,) = (linux / ".lpgen").glob("*.diff")
     kept.write_text(damage(kept.read_text()))  # type: ignore[operator]
     line = error_in(lpgen, "--revert")
-    assert "linux/" in line or "../outside" in line or "outside" in line
+    assert line.startswith("lpgen: linux/")
 
 
 def _fail(error: int, on: str) -> object:

@@ -193,7 +193,7 @@ REFUSED = {
     ),
     "a name of theirs inside": (
         trees.entry().replace("\tbctr\n#endif /* CC", "\tnop\n_GLOBAL(theirs)\n\tbctr\n#endif /* CC"),
-        "belongs neither",
+        "is reached from line",
     ),
     "a label inside that is used outside": (
         trees.entry().replace("\tmr\tr14, r7\n", "inside:\tmr\tr14, r7\n").replace("\tstd\tr4, -24(r1)", "\tb\tinside"),
