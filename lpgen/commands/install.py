@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-
 import click
 
 from lpgen.commands.options import CONTEXT
@@ -63,8 +61,7 @@ def command(
     install(change)
     added, removed = counts(diff)
     click.echo(
-        f"{shown}: installed for {kernel.version}, +{added} -{removed} lines; "
-        f"lpgen install --tree {shlex.quote(tree)} --revert takes it out again",
+        f"{shown}: installed for {kernel.version}, +{added} -{removed} lines; --revert takes it out again",
         err=True,
     )
 

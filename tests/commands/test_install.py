@@ -522,4 +522,4 @@ def test_as_a_program(linux: Path, lpgen: Here) -> None:
     make_tree(linux, "6.18")
     ran = program("install", "--tree", "linux", cwd=lpgen.directory)
     assert (ran.code, ran.out) == (0, "")
-    assert ran.err.endswith("lines; lpgen install --tree linux --revert takes it out again\n")
+    assert ran.err.endswith("lines; --revert takes it out again\n")
