@@ -76,7 +76,7 @@ def test_its_form(lpgen: Here, linux: Path) -> None:
     added, removed, _ = git(linux, "apply", "--numstat", "x.patch").split("\t")
     assert lines[0].split("|")[1].split()[0] == str(int(added) + int(removed))
     assert lines[1] == f" 1 file changed, {added} insertions(+), {removed} deletions(-)"
-    git(linux, "apply", "--check", "--whitespace=error-all", "--exclude=none", "x.patch", check=False)
+    git(linux, "apply", "--check", "--whitespace=error", "x.patch")
 
 
 def test_out_and_twice_the_same(lpgen: Here, linux: Path) -> None:
@@ -172,7 +172,9 @@ def test_executable_file(lpgen: Here, linux: Path) -> None:
         git(linux, "config", f"user.{name}", value)
     git(linux, "add", "-A")
     git(linux, "commit", "-q", "-m", "x")
-    git(linux, "am", "-q", stdin=lpgen("patch", "--tree", "linux").out.encode())
+    patch = lpgen("patch", "--tree", "linux").out
+    assert " 100755\n--- a/" in patch
+    git(linux, "am", "-q", stdin=patch.encode())
     assert target.stat().st_mode & 0o111
 
 

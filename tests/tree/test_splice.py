@@ -44,6 +44,9 @@ VARIANTS = {
     .replace(trees.OLD_CALLER + trees.STUB, "")
     .replace("#ifndef CC_USING_MPROFILE_KERNEL\n#else", "#if 1"),
     "no end of the last line": trees.entry().rstrip("\n"),
+    "a comment from one line to the next": trees.entry().replace(
+        "\tbctr\n#endif /* CC", "\tbctr\t/* to\n\t * B\n\t */\n#endif /* CC"
+    ),
     "a form feed": trees.entry().replace(trees.MCOUNT, f"\f\n{trees.MCOUNT}"),
 }
 every_variant = pytest.mark.parametrize("old", VARIANTS.values(), ids=VARIANTS)
