@@ -8,6 +8,7 @@ around it.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -352,6 +353,7 @@ class _Splice:
     def _check(self, made: str) -> None:
         """Check the whole: each symbol once, and nothing changed where lpgen's text is not built."""
         lines = Lines(made, self.file)
+        inside = _marked(lines)
         for number, world in enumerate(self.worlds):
             kept = lines.alive(world)
             if number not in self.ours:
@@ -362,6 +364,9 @@ class _Splice:
                         hint="lay out the ftrace code as Linux has it: each function in one #if",
                     )
                 continue
+            stray = Counter(_code(lines, kept - inside)) - Counter(_code(self.lines, self.alive[number]))
+            if stray:
+                raise LpgenError(f"{next(iter(stray)).strip()!r} would be left of a line", place=Place(self.file))
             want = _count(self.new, self.new.alive(world), self.wanted)
             have = _count(lines, kept, self.wanted)
             settled = self.options is None or agrees(world, self.options)
@@ -373,6 +378,16 @@ class _Splice:
                         place=lines.place(seen[-1]) if seen else Place(self.file),
                         hint="have one definition of it for -mprofile-kernel",
                     )
+
+
+def _marked(lines: Lines) -> frozenset[int]:
+    """Return the units from lpgen's first mark to its last."""
+    marks = [
+        index
+        for index, unit in enumerate(lines.units)
+        if unit.kind == "comment" and lines.raw[unit.first] in (BEGIN, END)
+    ]
+    return frozenset(range(marks[0], marks[-1] + 1))
 
 
 def _defined(lines: Lines, units: Iterable[int]) -> frozenset[str]:
