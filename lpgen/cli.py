@@ -17,6 +17,8 @@ from lpgen.errors import LpgenError
 # Name and one line of help, so that `lpgen --help` needs no command's module.
 COMMANDS = {
     "emit": "Write the drop-in trampoline assembly for a kernel.",
+    "install": "Put the assembly in place in a kernel's source tree, and take it out again.",
+    "patch": "Write the same change to a kernel's source tree as a patch for git am.",
     "verify": "Run the trampolines under synthetic callers and judge every contract statement.",
     "assemble": "Assemble ppc64le kernel-style text: binary, hex, listing, JSON or object.",
     "extract": "Write a kernel's own trampolines as assembly that makes the same bytes.",

@@ -45,13 +45,23 @@ def kernel_options(function: Callable[..., Any]) -> Callable[..., Any]:
             metavar="FILE",
             help="The kernel that FILE is: its version, its options, its offsets by DWARF, BTF or its instructions.",
         ),
+    ):
+        function = option(function)
+    return text_options(
+        function, click.option("--kernel", "version", show_default=DEFAULT_VERSION, help="Kernel version.")
+    )
+
+
+def text_options(function: Callable[..., Any], version: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --config, --offsets and ``version``, the option --kernel."""
+    for option in (
         click.option(
             "--offsets",
             metavar="FILE",
             help="asm-offsets.h of a kernel build, or TOML as `lpgen offsets` writes it.  [default: lpgen's own]",
         ),
         config_option,
-        click.option("--kernel", "version", show_default=DEFAULT_VERSION, help="Kernel version."),
+        version,
     ):
         function = option(function)
     return function

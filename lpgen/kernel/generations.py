@@ -298,6 +298,18 @@ def feature_code() -> Mapping[str, tuple[tuple[str, ...], tuple[str, ...], tuple
     }
 
 
+def kernel_files() -> tuple[str, ...]:
+    """Return the kernel files that the assembly replaces, of every kernel, the oldest first."""
+    return tuple(dict.fromkeys(entry["name"] for facts in _generations() for entry in facts["files"]))
+
+
+def symbols_of(version: str) -> frozenset[str]:
+    """Return the names of the symbols that the assembly for a kernel has, in one configuration or another."""
+    return frozenset(
+        symbol.name for config in every_config(version) for symbol in kernel(version, config=config).symbols
+    )
+
+
 def option_names(version: str) -> dict[str, str]:
     """Return the names that a setting for a kernel may have, aliases included, and the option that each sets."""
     wanted = parse_version(version)

@@ -1,0 +1,1 @@
+"""A person's own kernel tree: what it is, putting the emitted text into it, and the way back."""

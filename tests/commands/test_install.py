@@ -1,0 +1,523 @@
+"""lpgen install: in place, in every kernel's tree, and the way back; nothing lost, whatever is wrong."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from lpgen.commands.offsets import offsets_text
+from lpgen.kernel.generations import kernel
+from lpgen.kernel.options import setting_text
+from tests.commands.tools import Here, program
+from tests.tree import trees
+from tests.tree.test_splice import needs_gcc
+from tests.tree.trees import git, make_repository, make_tree
+
+needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="apt-get install git")
+every_tree = pytest.mark.parametrize("version", trees.FILES)
+
+
+@pytest.fixture(autouse=True)
+def _no_git_configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whoever runs the tests: their git configuration is not asked."""
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+
+
+@pytest.fixture
+def linux(lpgen: Here) -> Path:
+    return lpgen.directory / "linux"
+
+
+def error_in(lpgen: Here, *args: str) -> str:
+    """The one line of a run that fails, and changes no file."""
+    before = lpgen.tree()
+    line = lpgen("install", "--tree", "linux", *args).error_line
+    assert lpgen.tree() == before
+    return line
+
+
+@every_tree
+def test_the_file_is_what_emit_writes_and_revert_brings_back_every_byte(lpgen: Here, linux: Path, version: str) -> None:
+    target = make_tree(linux, version)
+    before = lpgen.tree()
+    ran = lpgen("install", "--tree", "linux")
+    assert (ran.code, ran.out) == (0, "")
+    assert f"linux/{trees.FILES[version]}: installed for {version}, +" in ran.err
+    emitted = lpgen("emit", "--kernel", version, "--ifdef", "--out", "-").out
+    if kernel(version).section:
+        body = emitted[emitted.index("/*\n * ftrace_caller: ") :]
+        assert body in target.read_text()
+    else:
+        assert target.read_text() == emitted
+    assert lpgen("install", "--tree", "linux", "--revert").code == 0
+    assert lpgen.tree() == before
+
+
+@needs_gcc
+@every_tree
+def test_installed_it_assembles(lpgen: Here, linux: Path, version: str, tmp_path: Path) -> None:
+    target = make_tree(linux, version)
+    assert lpgen("install", "--tree", "linux").code == 0
+    few = {"CONFIG_PPC_FTRACE_OUT_OF_LINE_NUM_RESERVE": 16} if kernel(version).numbers else {}
+    for off in (None, *kernel(version).options):
+        try:
+            made = kernel(version, config={**few, **({off: False} if off else {})})
+        except Exception:  # another option needs this one
+            continue
+        defines = [name for name, on in made.options.items() if on]
+        defines += [f"{name}={number}" for name, number in made.numbers.items()]
+        defines += ["CONFIG_FUNCTION_TRACER", "CONFIG_DYNAMIC_FTRACE", "CC_USING_MPROFILE_KERNEL"]
+        out = trees.assemble(target, tmp_path / "obj", defines, offsets_text(made, "header"))
+        _, symbols = trees.code_of(out)
+        assert {symbol.name for symbol in made.symbols} <= set(symbols), setting_text(off or "", False)
+
+
+@needs_git
+@every_tree
+def test_dry_run_shows_what_would_change_and_writes_nothing(lpgen: Here, linux: Path, version: str) -> None:
+    target = make_tree(linux, version)
+    before = lpgen.tree()
+    ran = lpgen("install", "--tree", "linux", "--dry-run")
+    assert (ran.code, ran.err) == (0, "")
+    assert lpgen.tree() == before
+    assert ran.out.startswith(f"diff --git a/{trees.FILES[version]} b/{trees.FILES[version]}\nindex ")
+    lpgen("install", "--tree", "linux")
+    new = target.read_bytes()
+    back = lpgen("install", "--tree", "linux", "--revert", "--dry-run")
+    assert (back.code, back.err, target.read_bytes()) == (0, "", new)
+    lpgen("install", "--tree", "linux", "--revert")
+    git(linux, "apply", "-", stdin=ran.out.encode())
+    assert target.read_bytes() == new
+    git(linux, "apply", "-", stdin=back.out.encode())
+    assert lpgen.tree() == before
+
+
+def test_again_with_other_options_and_still_the_way_back(lpgen: Here, linux: Path) -> None:
+    target = make_tree(linux)
+    before = lpgen.tree()
+    lpgen("install", "--tree", "linux")
+    first = target.read_bytes()
+    ran = lpgen("install", "--tree", "linux")
+    assert (ran.code, ran.out, ran.err) == (0, "", f"linux/{trees.ENTRY}: has this text already\n")
+    lpgen("install", "--tree", "linux", "--config", "CONFIG_LIVEPATCH=n")
+    assert b"lpgen emit --kernel 4.7 --config CONFIG_LIVEPATCH=n\n" in target.read_bytes()
+    assert len(list((linux / ".lpgen").glob("*.diff"))) == 1
+    lpgen("install", "--tree", "linux")
+    assert target.read_bytes() == first
+    assert lpgen("install", "--tree", "linux", "--revert").code == 0
+    assert lpgen.tree() == before
+    assert "lpgen has installed nothing in this tree" in error_in(lpgen, "--revert")
+
+
+def test_changed_since_it_is_not_reverted(lpgen: Here, linux: Path) -> None:
+    target = make_tree(linux)
+    lpgen("install", "--tree", "linux")
+    new = target.read_text()
+    target.write_text(new.replace("dec", "inc") + "/* mine */\n")
+    line = error_in(lpgen, "--revert")
+    assert f"linux/{trees.ENTRY}: was changed since lpgen installed it; lpgen's change is kept in linux/.lpgen/" in line
+    assert line.endswith(".diff, for patch -R -p1")
+    # Installed again over the change: the way back leads to the change, and from there on.
+    mine = target.read_text()
+    lpgen("install", "--tree", "linux", "--config", "CONFIG_LIVEPATCH=n")
+    assert lpgen("install", "--tree", "linux", "--revert").code == 0
+    assert target.read_text() == mine
+    target.write_text(new)
+    assert lpgen("install", "--tree", "linux", "--revert").code == 0
+    assert target.read_text() == trees.entry()
+
+
+def test_restored_by_other_means(lpgen: Here, linux: Path) -> None:
+    target = make_tree(linux)
+    before = lpgen.tree()
+    lpgen("install", "--tree", "linux")
+    target.write_text(trees.entry())
+    ran = lpgen("install", "--tree", "linux", "--revert")
+    assert (ran.code, lpgen.tree()) == (0, before)
+
+
+@pytest.mark.parametrize(
+    "text", [trees.entry().rstrip("\n"), trees.entry().replace("\tblr\n", "\tblr \f\n"), "\n\n" + trees.entry()]
+)
+def test_odd_ends_of_lines_come_back(lpgen: Here, linux: Path, text: str) -> None:
+    target = make_tree(linux, text=text)
+    target.chmod(0o755)
+    assert lpgen("install", "--tree", "linux").code == 0
+    assert target.stat().st_mode & 0o777 == 0o755
+    assert lpgen("install", "--tree", "linux", "--revert").code == 0
+    assert target.read_bytes() == text.encode()
+
+
+def test_whole_files_with_odd_ends_come_back(lpgen: Here, linux: Path) -> None:
+    for text in ("x", "x\n\n\n", "\\ No newline at end of file", "--- a\n+++ b\n@@ -1 +1 @@\n"):
+        target = make_tree(linux, "6.12", text)
+        assert lpgen("install", "--tree", "linux").code == 0
+        assert lpgen("install", "--tree", "linux", "--revert").code == 0
+        assert target.read_bytes() == text.encode()
+        shutil.rmtree(linux)
+
+
+def test_one_version_of_the_series(lpgen: Here, linux: Path) -> None:
+    target = make_tree(linux, "4.12")
+    assert lpgen("install", "--tree", "linux", "--kernel", "4.12.3").code == 0
+    assert "lpgen emit --kernel 4.12.3 --ifdef\n" in target.read_text()
+    line = error_in(lpgen, "--kernel", "4.14")
+    assert "linux/Makefile: --kernel 4.14, but this is the tree of a kernel 4.12" in line
+
+
+def test_offsets_and_templates_are_those_of_emit(lpgen: Here, linux: Path) -> None:
+    target = make_tree(linux, "6.12")
+    (lpgen.directory / "mine").mkdir()
+    (lpgen.directory / "mine" / "ftrace_stub.S.j2").write_text(
+        '{% extends "lpgen/ftrace_stub.S.j2" %}\n{% block stub %}/* mine */\n{{ super() }}{% endblock %}\n'
+    )
+    (lpgen.directory / "offsets.h").write_text(lpgen("offsets", "--kernel", "6.12", "--format", "header").out)
+    args = ["--templates", "mine", "--offsets", "offsets.h", "--config", "CONFIG_LIVEPATCH=n"]
+    assert lpgen("install", "--tree", "linux", *args).code == 0
+    assert target.read_text() == lpgen("emit", "--kernel", "6.12", "--out", "-", *args).out
+    assert "/* mine */" in target.read_text()
+
+
+# git
+
+
+@needs_git
+def test_in_a_git_tree_only_the_file_is_changed(lpgen: Here, linux: Path) -> None:
+    make_repository(linux)
+    git(linux, "checkout", "-q", "--detach")
+    assert lpgen("install", "--tree", "linux").code == 0
+    assert git(linux, "status", "--porcelain", "--untracked-files=all") == f" M {trees.ENTRY}\n"
+    # Its own change is no reason against it.
+    assert lpgen("install", "--tree", "linux", "--config", "CONFIG_LIVEPATCH=n").code == 0
+    assert lpgen("install", "--tree", "linux", "--revert").code == 0
+    assert git(linux, "status", "--porcelain", "--untracked-files=all") == ""
+
+
+@needs_git
+def test_committed_it_can_be_installed_again_and_reverted(lpgen: Here, linux: Path) -> None:
+    target = make_repository(linux)
+    lpgen("install", "--tree", "linux")
+    git(linux, "commit", "-q", "-a", "-m", "lpgen's")
+    assert lpgen("install", "--tree", "linux", "--config", "CONFIG_LIVEPATCH=n").code == 0
+    assert lpgen("install", "--tree", "linux", "--revert").code == 0
+    assert target.read_text() == trees.entry()
+    # Without what lpgen kept: as of a clone.
+    git(linux, "checkout", "-q", "--", ".")
+    installed = target.read_text()
+    assert lpgen("install", "--tree", "linux").err.endswith("has this text already\n")
+    assert lpgen("install", "--tree", "linux", "--config", "CONFIG_LIVEPATCH=n").code == 0
+    assert lpgen("install", "--tree", "linux", "--revert").code == 0
+    assert target.read_text() == installed
+
+
+@needs_git
+def test_not_clean_is_refused_with_the_files_named(lpgen: Here, linux: Path) -> None:
+    target = make_repository(linux)
+    (linux / "note").write_text("not tracked, no matter\n")
+    assert lpgen("install", "--tree", "linux", "--dry-run").code == 0
+    (linux / "README").write_text("changed\n")
+    line = error_in(lpgen)
+    assert line == "lpgen: linux: the tree is not clean: README; commit or stash it, or use --force"
+    assert "README" in error_in(lpgen, "--dry-run")
+    git(linux, "add", "README")
+    git(linux, "mv", "Makefile", "Makefile.old")
+    (linux / "Makefile").write_text(trees.makefile("4.7"))
+    assert "not clean: Makefile.old, README;" in error_in(lpgen)
+    assert lpgen("install", "--tree", "linux", "--force").code == 0
+    assert lpgen("install", "--tree", "linux", "--revert").code == 0
+    assert target.read_text() == trees.entry()
+
+
+@needs_git
+def test_the_file_itself_not_committed(lpgen: Here, linux: Path) -> None:
+    target = make_repository(linux)
+    target.write_text(trees.entry() + "/* mine */\n")
+    assert f"not clean: {trees.ENTRY};" in error_in(lpgen)
+    assert lpgen("install", "--tree", "linux", "--force").code == 0
+    lpgen("install", "--tree", "linux", "--revert")
+    assert target.read_text() == trees.entry() + "/* mine */\n"
+    git(linux, "checkout", "-q", ".")
+    git(linux, "rm", "-q", "--cached", trees.ENTRY)
+    git(linux, "commit", "-q", "-m", "without")
+    assert f"not clean: {trees.ENTRY};" in error_in(lpgen)
+
+
+@needs_git
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("MERGE_HEAD", "a merge"),
+        ("rebase-merge/x", "a rebase"),
+        ("rebase-apply/x", "git am"),
+        ("REVERT_HEAD", "a revert"),
+    ],
+)
+def test_in_the_middle_of_something(lpgen: Here, linux: Path, name: str, what: str) -> None:
+    make_repository(linux)
+    mark = linux / ".git" / name
+    mark.parent.mkdir(exist_ok=True)
+    mark.write_text(git(linux, "rev-parse", "HEAD"))
+    assert what in error_in(lpgen)
+    assert lpgen("install", "--tree", "linux", "--force").code == 0
+
+
+@needs_git
+def test_a_real_merge_and_a_work_tree(lpgen: Here, linux: Path) -> None:
+    make_repository(lpgen.directory / "main")
+    git(lpgen.directory / "main", "worktree", "add", "-q", str(linux))
+    git(linux, "commit", "-q", "--allow-empty", "-m", "x")
+    git(linux, "merge", "-q", "--no-commit", "--no-ff", "main", check=False)
+    (lpgen.directory / "main" / "README").write_text("not this tree's\n")
+    assert lpgen("install", "--tree", "linux", "--dry-run").code == 0
+    git(lpgen.directory / "main", "commit", "-q", "-a", "-m", "y")
+    git(linux, "merge", "-q", "--no-commit", "--no-ff", "main")
+    assert "a merge, README" in error_in(lpgen)
+
+
+@needs_git
+def test_no_program_of_the_repository_runs(lpgen: Here, linux: Path) -> None:
+    make_repository(linux)
+    trap = lpgen.directory / "trap"
+    trap.write_text(f"#!/bin/sh\ntouch {lpgen.directory}/sprung\n")
+    trap.chmod(0o755)
+    hook = linux / ".git" / "hooks" / "post-index-change"
+    hook.parent.mkdir(exist_ok=True)
+    shutil.copy(trap, hook)
+    for name in ("core.fsmonitor", "core.pager", "diff.external"):
+        git(linux, "config", name, str(trap))
+    (linux / "Makefile").touch()
+    assert lpgen("install", "--tree", "linux").code == 0
+    assert lpgen("patch", "--tree", "linux", "--out", "x.patch").code == 0
+    assert not (lpgen.directory / "sprung").exists()
+
+
+@needs_git
+def test_unpacked_below_another_repository(lpgen: Here, linux: Path) -> None:
+    above = lpgen.directory
+    git(above, "init", "-q")
+    (above / "x").write_text("x")
+    git(above, "add", "x")
+    make_tree(linux)
+    assert lpgen("install", "--tree", "linux").code == 0  # not that repository's
+    assert lpgen("install", "--tree", "linux", "--revert").code == 0
+    git(above, "add", "linux")
+    assert "not clean: " in error_in(lpgen)  # now it is
+
+
+@needs_git
+def test_a_broken_repository(lpgen: Here, linux: Path) -> None:
+    make_repository(linux)
+    (linux / ".git" / "HEAD").write_text("nonsense\n")
+    (linux / ".git" / "config").write_text("[core\n")
+    assert "linux: git cannot read the repository: " in error_in(lpgen)
+
+
+def test_git_is_missing(lpgen: Here, linux: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_tree(linux)
+    monkeypatch.setenv("PATH", str(lpgen.directory))
+    assert lpgen("install", "--tree", "linux").code == 0
+    assert lpgen("install", "--tree", "linux", "--revert").code == 0
+    (linux / ".git").mkdir()
+    assert "linux: is a git repository, and git is not installed; install git" in error_in(lpgen)
+    assert lpgen("install", "--tree", "linux", "--force").code == 0
+
+
+# What is wrong with a tree
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--tree", "missing"], "missing: there is no such directory; give the top of a kernel's source tree"),
+        (["--tree", ""], "--tree names no directory"),
+        (["--tree", "file"], "file: is not a directory"),
+        (["--tree", "empty"], "empty: is not a kernel's source tree: it has no Makefile"),
+        (["--tree", "x" * 300], "file name too long"),
+        ([], "Missing option '--tree'"),
+        (["--tree", "linux", "--kernel", "x"], "'x' is not a kernel version"),
+        (["--tree", "linux", "--config", "CONFIG_FOO=y"], "CONFIG_FOO is not an option"),
+        (["--tree", "linux", "--revert", "--config", "CONFIG_LIVEPATCH=y"], "--revert takes no --config"),
+        (["--tree", "linux", "--revert", "--force"], "--revert takes no --force"),
+        (["--tree", "linux", "--revert", "--kernel", "4.7"], "--revert takes no --kernel"),
+        (["--tree", "linux", "--revert"], "linux: lpgen has installed nothing in this tree"),
+        (["--tree", "linux", "--templates", "missing"], "missing: is not a directory"),
+    ],
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else None,
+)
+def test_bad_command_line(lpgen: Here, linux: Path, args: list[str], said: str) -> None:
+    make_tree(linux)
+    (lpgen.directory / "file").write_text("x")
+    (lpgen.directory / "empty").mkdir()
+    before = lpgen.tree()
+    assert said in lpgen("install", *args).error_line
+    assert lpgen.tree() == before
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "linux/Makefile: is empty"),
+        (b"all:\n", "linux/Makefile: has no line VERSION = N"),
+        (b"VERSION = 4\nSUBLEVEL = 0\n", "linux/Makefile: has no line PATCHLEVEL = N"),
+        (b"VERSION = 4\nPATCHLEVEL = seven\nSUBLEVEL = 0\n", "linux/Makefile:2: PATCHLEVEL = seven is not a number"),
+        (b"VERSION =\nPATCHLEVEL = 7\nSUBLEVEL = 0\n", "linux/Makefile:1: VERSION = nothing is not a number"),
+        (b"VERSION = 4\nPATCHLEVEL = 25\nSUBLEVEL = 0\n", "linux/Makefile: '4.25' is not a kernel version"),
+        (b"VERSION = 4\nPATCHLEVEL = 6\nSUBLEVEL = 0\n", "linux/Makefile: kernel 4.6 has no livepatch on ppc64le"),
+        (b"VERSION = 4\r\n", "linux/Makefile:1: has a carriage return"),
+        (b"VERSION = \0\n", "linux/Makefile: is a binary file"),
+        (b"#\n\xff\n", "linux/Makefile:2: is not UTF-8"),
+    ],
+)
+def test_makefile(lpgen: Here, linux: Path, content: bytes, said: str) -> None:
+    make_tree(linux)
+    (linux / "Makefile").write_bytes(content)
+    assert said in error_in(lpgen)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", f"linux/{trees.ENTRY}: is empty"),
+        (b"\x7fELF\0", f"linux/{trees.ENTRY}: is a binary file"),
+        (b"\n\n\xff\n", f"linux/{trees.ENTRY}:3: is not UTF-8"),
+        (trees.entry().replace("\n", "\r\n").encode(), f"linux/{trees.ENTRY}:1: has a carriage return"),
+        (b"#\n" * (1 << 20), f"linux/{trees.ENTRY}: has more than 256 KiB"),
+        (b"\tblr\n", f"linux/{trees.ENTRY}: has no ftrace_caller"),
+        (trees.entry().replace("#endif", "#endi").encode(), f"linux/{trees.ENTRY}:"),
+        ((trees.entry() + "#if\n#endif\n").encode(), f"linux/{trees.ENTRY}:"),
+        (("#if 1\n" * 2000 + "#endif\n" * 2000).encode(), f"linux/{trees.ENTRY}"),
+    ],
+    ids=["empty", "binary", "no UTF-8", "CRLF", "too big", "nothing of it", "misspelt", "an #if alone", "deep"],
+)
+def test_entry(lpgen: Here, linux: Path, content: bytes, said: str) -> None:
+    make_tree(linux).write_bytes(content)
+    assert said in error_in(lpgen)
+
+
+def test_the_file_is_not_there(lpgen: Here, linux: Path) -> None:
+    target = make_tree(linux, "6.1.45")
+    target.rename(target.with_name("ftrace_entry.S"))
+    line = error_in(lpgen)
+    assert "linux/arch/powerpc/kernel/trace/ftrace_mprofile.S: is not there: the tree has" in line
+    assert "arch/powerpc/kernel/trace/ftrace_entry.S;" in line
+    target.with_name("ftrace_entry.S").unlink()
+    assert "nor any other file that lpgen's text is for" in error_in(lpgen)
+    target.mkdir()
+    assert "is not a regular file" in error_in(lpgen)
+    target.rmdir()
+    os.mkfifo(target)
+    assert lpgen("install", "--tree", "linux").error_line.endswith("is not a regular file")
+
+
+def test_links(lpgen: Here, linux: Path) -> None:
+    target = make_tree(linux, "6.12")
+    outside = lpgen.directory / "outside.S"
+    shutil.move(target, outside)
+    target.symlink_to(outside)
+    assert f"linux/{trees.FILES['6.12']}: leads out of the tree by a symbolic link" in error_in(lpgen)
+    target.unlink()
+    target.symlink_to(target.name)
+    assert f"linux/{trees.FILES['6.12']}: " in error_in(lpgen)
+    target.unlink()
+    inside = target.with_name("real.S")
+    shutil.move(outside, inside)
+    target.symlink_to(inside.name)
+    (lpgen.directory / "link").symlink_to(linux)
+    assert lpgen("install", "--tree", "link").code == 0
+    assert target.is_symlink()
+    assert "lpgen emit --kernel 6.12" in inside.read_text()
+    assert lpgen("install", "--tree", "linux", "--revert").code == 0
+    assert "lpgen" not in inside.read_text()
+
+
+def test_links_where_the_diff_is_kept(lpgen: Here, linux: Path) -> None:
+    make_tree(linux)
+    (lpgen.directory / "outside").mkdir()
+    (linux / ".lpgen").symlink_to(lpgen.directory / "outside")
+    assert "linux/.lpgen: is a symbolic link" in error_in(lpgen)
+    (linux / ".lpgen").unlink()
+    (linux / ".lpgen").mkdir()
+    (linux / ".lpgen" / ".gitignore").symlink_to("../README")
+    assert "linux/.lpgen/.gitignore: is a symbolic link" in error_in(lpgen)
+    (linux / ".lpgen" / ".gitignore").unlink()
+    (linux / ".lpgen").rmdir()
+    (linux / ".lpgen").write_text("a file\n")
+    assert "linux/.lpgen: is a file, not a directory" in error_in(lpgen)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: "",
+        lambda text: "nothing\n",
+        lambda text: text.replace("@@ -", "@@ +", 1),
+        lambda text: text.replace("The tree's own:", "The forest's own:"),
+        lambda text: text[: len(text) // 2],
+        lambda text: text.replace(trees.ENTRY, "../../outside"),
+        lambda text: text.replace(trees.ENTRY, "arch"),
+    ],
+)
+def test_a_damaged_diff_leads_nowhere(lpgen: Here, linux: Path, damage: object) -> None:
+    make_tree(linux)
+    (lpgen.directory / "outside").write_text("x\n")
+    lpgen("install", "--tree", "linux")
+    (kept,) = (linux / ".lpgen").glob("*.diff")
+    kept.write_text(damage(kept.read_text()))  # type: ignore[operator]
+    line = error_in(lpgen, "--revert")
+    assert line.startswith("lpgen: linux/")
+
+
+def _fail(error: int, on: str) -> object:
+    real = tempfile.mkstemp
+
+    def mkstemp(*args: object, **more: object) -> object:
+        if str(more["dir"]).endswith(on):
+            raise OSError(error, os.strerror(error))
+        return real(*args, **more)  # type: ignore[call-overload]
+
+    return mkstemp
+
+
+@pytest.mark.parametrize("on", [".lpgen", "arch/powerpc/kernel"])
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EROFS])
+def test_what_cannot_be_written(lpgen: Here, linux: Path, monkeypatch: pytest.MonkeyPatch, error: int, on: str) -> None:
+    make_tree(linux)
+    with monkeypatch.context() as patched:
+        patched.setattr("lpgen.report.files.tempfile.mkstemp", _fail(error, on))
+        line = error_in(lpgen)
+        assert line.startswith("lpgen: linux/")
+        assert f": cannot be written: {os.strerror(error).lower()}" in line
+    lpgen("install", "--tree", "linux")
+    with monkeypatch.context() as patched:
+        patched.setattr("lpgen.report.files.tempfile.mkstemp", _fail(error, "kernel"))
+        assert "cannot be written" in error_in(lpgen, "--revert")
+        assert "cannot be written" in error_in(lpgen, "--config", "CONFIG_LIVEPATCH=n")
+
+
+def test_the_last_step_fails(lpgen: Here, linux: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_tree(linux)
+    real = Path.replace
+
+    def replace(self: Path, target: Path) -> Path:
+        if target.name == "entry_64.S":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    assert "entry_64.S: cannot be written: input/output error" in error_in(lpgen)
+
+
+def test_as_a_program(linux: Path, lpgen: Here) -> None:
+    make_tree(linux, "6.18")
+    ran = program("install", "--tree", "linux", cwd=lpgen.directory)
+    assert (ran.code, ran.out) == (0, "")
+    assert ran.err.endswith("lines; --revert takes it out again\n")
