@@ -148,7 +148,9 @@ class Units:
             self._described = {name: described(name, data) for name, data in tables.items() if data}
         sections = self._described | {INFO: described(INFO, info)}
         # Each version of pyelftools asks for some more sections.
-        asked = {name: sections.get(f".{name.removesuffix('_sec')}") for name in signature(DWARFInfo).parameters}
+        asked: dict[str, Any] = {
+            name: sections.get(f".{name.removesuffix('_sec')}") for name in signature(DWARFInfo).parameters
+        }
         asked["config"] = DwarfConfig(little_endian=True, machine_arch="64-bit PowerPC", default_address_size=8)
         return DWARFInfo(**asked)
 
