@@ -199,6 +199,20 @@ def test_the_library(at_hand: Here, built: SmallKernel) -> None:
 
 
 @needs_gnu
+def test_the_pytest_fixture(at_hand: Here) -> None:
+    """The setting lpgen_kernel, 4.7 by default, is not for a kernel that says which it is."""
+    text = """
+def test_it(lpgen_verify):
+    assert lpgen_verify(vmlinux="vmlinux").kernel.version == "6.1.100"
+    assert lpgen_verify("6.1.90", build="linux").kernel.version == "6.1.90"
+"""
+    Path("test_it.py").write_text(text)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "lpgen_callers=30", "test_it.py"]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@needs_gnu
 @pytest.mark.parametrize(
     ("args", "says"),
     [

@@ -316,6 +316,22 @@ def test_contradictions_are_said(small: Callable[..., SmallKernel]) -> None:
 
 
 @needs_gnu
+def test_the_kernels_text_may_doubt_the_toc(small: Callable[..., SmallKernel]) -> None:
+    more = 'void others(void) { asm volatile("%s"); }\n'
+    plain = small(more=more % ("ld 2, 16(13);" * 4))
+    found = read_vmlinux(plain.copy("plain", PLAIN))
+    assert "contradiction" not in said(found)
+    assert found.kernel.offsets.offset("PACATOC").source.endswith(
+        ": ld r2,16(r13), as in 6 of the 6 such loads of .text"
+    )
+    doubted = small(more=more % ("ld 2, 40(13);" * 7))
+    found = read_vmlinux(doubted.copy("plain", PLAIN))
+    assert found.kernel.offsets["PACATOC"] == 16
+    assert "contradiction: PACATOC is 16 at ftrace_regs_caller+" in said(found)
+    assert "but 40 in 7 of the 9 such loads of .text" in said(found)
+
+
+@needs_gnu
 def test_what_a_person_gives_wins(small: Callable[..., SmallKernel], tmp_path: Path) -> None:
     built = small()
     header = tmp_path / "mine.h"
