@@ -97,12 +97,14 @@ def test_version(build: Build, files: dict[str, str], version: str) -> None:
 @pytest.mark.parametrize("form", [VERSION_H, OLD_VERSION_H])
 def test_point_releases_beyond_255(build: Build, form: str) -> None:
     """LINUX_VERSION_CODE has no room for them."""
-    build.put("include/config/kernel.release", "4.14.334-y\n")
     build.put("include/generated/asm-offsets.h", kernel("4.14.334").offsets.header_text())
     build.version_h(4, 14, 334, form)
+    build.put("Makefile", MAKEFILE.format(4, 14, 334))
     found = read_build(build.root).kernel
     assert found.version == "4.14.334"
     assert "frame_for_b" in found.features
+    build.put("include/config/kernel.release", "4.14.334-y\n")
+    assert read_build(build.root).kernel.version == "4.14.334"
 
 
 def test_what_a_person_gives_wins(build: Build, tmp_path: Path) -> None:
