@@ -25,7 +25,7 @@ MAX_UNITS = 1 << 20
 MAX_UNIT = 64 << 20
 UNITS_KEPT = 8
 # Bytes that pyelftools is let read, those that it reads again included. A real kernel takes 40 KB.
-BUDGET = 4 << 20
+BUDGET = 1 << 20
 
 
 class Handle(NamedTuple):

@@ -332,7 +332,7 @@ def test_dwarf_that_never_ends(tmp_path: Path, name: str) -> None:
 @needs_gnu
 def test_abbreviations_without_end(tmp_path: Path) -> None:
     """pyelftools would take a minute to find out that they have one."""
-    many = "\t.rept 2000000\n\t.byte 11, 0x0d, 0, 0, 0\n\t.endr\n\t.byte 0\n"
+    many = "\t.rept 1000000\n\t.byte 11, 0x0d, 0, 0, 0\n\t.endr\n\t.byte 0\n"
     (tmp_path / "a.s").write_text(
         section(".debug_abbrev", many) + section(".debug_info", HEAD + LOOPS["type outside"] + ".Lend:")
     )
