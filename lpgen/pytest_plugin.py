@@ -64,7 +64,9 @@ def lpgen_verify(pytestconfig: pytest.Config) -> Callable[..., Result]:
 
         try:
             version, wanted = _settings(pytestconfig)
-            result = verify(kernel or version, **(wanted | given))
+            # A kernel at hand says itself which it is.
+            chosen = kernel if kernel is not None or {"vmlinux", "build"} & given.keys() else version
+            result = verify(chosen, **(wanted | given))
         except LpgenError as error:
             pytest.fail(f"lpgen: {error}", pytrace=False)
         if not result.holds:

@@ -74,7 +74,7 @@ def offsets_text(kernel: Kernel, form: str) -> str:
 
 def _banner(kernel: Kernel, form: str) -> str:
     words = ["lpgen", "offsets"]
-    words += ["--kernel", kernel.version] if kernel.origin is None else kernel.origin.words()
+    words += ["--kernel", kernel.version] if kernel.origin is None else kernel.origin.words
     words += ["--format", form]
     for name, value in settings_of(kernel).items():
         words += ["--config", setting_text(name, value)]

@@ -10,6 +10,7 @@ import struct
 from array import array
 from bisect import bisect_right
 from collections import OrderedDict
+from inspect import signature
 from io import BytesIO
 from typing import Any, NamedTuple
 
@@ -24,23 +25,7 @@ MAX_UNITS = 1 << 20
 MAX_UNIT = 64 << 20
 UNITS_KEPT = 8
 # Bytes that pyelftools is let read, those that it reads again included. A real kernel takes 40 KB.
-BUDGET = 4 << 20
-# Sections that pyelftools asks for and nothing here needs.
-_UNUSED = (
-    "debug_aranges",
-    "debug_frame",
-    "eh_frame",
-    "debug_loc",
-    "debug_ranges",
-    "debug_line",
-    "debug_pubtypes",
-    "debug_pubnames",
-    "debug_loclists",
-    "debug_rnglists",
-    "debug_sup",
-    "gnu_debugaltlink",
-    "debug_types",
-)
+BUDGET = 1 << 20
 
 
 class Handle(NamedTuple):
@@ -136,8 +121,9 @@ class Units:
         end = self.starts[number + 1] if number + 1 < len(self.starts) else self.info.size
         if end - first > MAX_UNIT:
             raise LpgenError(f"{INFO}: a unit of {end - first} bytes is more than lpgen reads", place=self._elf.place)
+        dwarf = self._dwarf(self.info.read(first, end - first))
         try:
-            unit = self._parse(self.info.read(first, end - first))
+            unit = dwarf.get_CU_at(0)
             unit.get_abbrev_table()
             unit.get_top_DIE()
         except LpgenError:
@@ -150,27 +136,23 @@ class Units:
             self._kept.popitem(last=False)
         return unit
 
-    def _parse(self, data: bytes) -> Any:
+    def _dwarf(self, info: bytes) -> Any:
+        """Return pyelftools' view of one unit."""
         from elftools.dwarf.dwarfinfo import DebugSectionDescriptor, DwarfConfig, DWARFInfo
 
         def described(name: str, data: bytes) -> Any:
             return DebugSectionDescriptor(_Metered(data, self._meter, self._elf), name, 0, len(data), 0)
 
-        for name in (ABBREV, STR, ADDR, STR_OFFSETS, LINE_STR):
-            if name not in self._described:
-                table = self.table(name)
-                self._described[name] = described(name, table) if table else None
-        without: dict[str, None] = dict.fromkeys(f"{name}_sec" for name in _UNUSED)
-        return DWARFInfo(
-            config=DwarfConfig(little_endian=True, machine_arch="64-bit PowerPC", default_address_size=8),
-            debug_info_sec=described(INFO, data),
-            debug_abbrev_sec=self._described[ABBREV],
-            debug_str_sec=self._described[STR],
-            debug_addr_sec=self._described[ADDR],
-            debug_str_offsets_sec=self._described[STR_OFFSETS],
-            debug_line_str_sec=self._described[LINE_STR],
-            **without,
-        ).get_CU_at(0)
+        if not self._described:
+            tables = {name: self.table(name) for name in (ABBREV, STR, ADDR, STR_OFFSETS, LINE_STR)}
+            self._described = {name: described(name, data) for name, data in tables.items() if data}
+        sections = self._described | {INFO: described(INFO, info)}
+        # Each version of pyelftools asks for some more sections.
+        asked: dict[str, Any] = {
+            name: sections.get(f".{name.removesuffix('_sec')}") for name in signature(DWARFInfo).parameters
+        }
+        asked["config"] = DwarfConfig(little_endian=True, machine_arch="64-bit PowerPC", default_address_size=8)
+        return DWARFInfo(**asked)
 
     def entry(self, handle: Handle) -> Any:
         """Return an entry. Raises LpgenError for one that cannot be read."""

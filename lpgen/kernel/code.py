@@ -33,10 +33,14 @@ Token = str | int
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A number that the code shows, and the instruction that has it: ``ftrace_caller+0x30: lbz r3, 572(r13)``."""
+    """A number that the code shows, and the instruction that has it: ``ftrace_caller+0x30: lbz r3,572(r13)``.
+
+    ``doubt`` is what in the rest of the kernel's text says otherwise.
+    """
 
     value: int
     at: str
+    doubt: str = ""
 
 
 def decode(word: int) -> tuple[Token, ...]:

@@ -66,9 +66,10 @@ class Origin:
     offsets: bool = False
     notes: tuple[str, ...] = field(compare=False, default=())
 
-    def words(self, name: str | None = None) -> list[str]:
-        """Return the options that read the same again, from ``name`` or else the name without directories."""
-        words = [self.option, self.name if name is None else name]
+    @property
+    def words(self) -> list[str]:
+        """The options that name it, and the version that was given."""
+        words = [self.option, self.name]
         return [*words, "--kernel", self.version] if self.version else words
 
 

@@ -210,6 +210,8 @@ def _offsets(elf: ElfFile, facts: Kernel, code: Code, notes: list[str]) -> Offse
                 continue
             if shown is not None and shown.value != value:
                 differences.append(f"{entry.name} is {value} in its {what}, but {shown.at}")
+            elif shown is not None and shown.doubt:
+                differences.append(f"{entry.name} is {value} at {shown.at}, but {shown.doubt}")
             elif kind in _LAYOUT_KINDS and value != entry.value:
                 differences.append(f"{entry.name} is {value}, but {entry.value} in layout {facts.layout}")
             entries.append(replace(entry, value=value, source=source, place=Place(elf.name)))
@@ -237,9 +239,9 @@ def _in_code(elf: ElfFile, name: str, code: Code, *, alone: bool) -> Shown | Non
     if common is None:
         return shown
     number, count, total = common
-    said = f"so are {count} of the {total} such loads of .text" if number == shown.value else ""
-    said = said or f"but {number} in {count} of the {total} such loads of .text"
-    return Shown(shown.value, f"{shown.at}; {said}")
+    if number != shown.value:
+        return Shown(shown.value, shown.at, f"{number} in {count} of the {total} such loads of .text")
+    return Shown(shown.value, f"{shown.at}, as in {count} of the {total} such loads of .text")
 
 
 def _counted(elf: ElfFile, facts: Kernel, what: str | None, counts: Mapping[str, int]) -> str:

@@ -35,7 +35,7 @@ def banner(
 ) -> str:
     """Return version and the command that makes the same text again; names only, no directories, no date."""
     words = ["lpgen", "emit"]
-    words += ["--kernel", kernel.version] if kernel.origin is None else kernel.origin.words()
+    words += ["--kernel", kernel.version] if kernel.origin is None else kernel.origin.words
     if everything:
         words.append("--all")
     if ifdef:

@@ -52,7 +52,7 @@ def template_lines(
                 return None
             config[setting[0]] = setting[1]
         elif word in ("--vmlinux", "--build"):
-            if kernel is None or kernel.origin is None or (word, value) != (kernel.origin.option, kernel.origin.name):
+            if kernel is None or kernel.origin is None:
                 return None
             read = True
         elif word not in ("--offsets", "--templates"):

@@ -154,6 +154,8 @@ class Recipe:
     paca_pad: int = 300
     ops_pad: int = 16
     kprobes: bool = True
+    # C text that is linked with the rest.
+    more: str = ""
     # How many words more than the kernel's struct pt_regs has.
     grown: int = 0
 
@@ -191,7 +193,7 @@ class SmallKernel:
         for name, text in (
             ("declared.c", DECLARED),
             ("data.c", STRUCTS + DATA),
-            ("around.c", SURROUNDINGS + KPROBES * self.recipe.kprobes + self._banner()),
+            ("around.c", SURROUNDINGS + KPROBES * self.recipe.kprobes + self._banner() + self.recipe.more),
             ("config.S", self._ikconfig()),
         ):
             (self.directory / name).write_text(text)

@@ -329,6 +329,21 @@ def test_dwarf_that_never_ends(tmp_path: Path, name: str) -> None:
     assert time.perf_counter() - began < PATIENCE
 
 
+@needs_gnu
+def test_abbreviations_without_end(tmp_path: Path) -> None:
+    """pyelftools would take a minute to find out that they have one."""
+    many = "\t.rept 1000000\n\t.byte 11, 0x0d, 0, 0, 0\n\t.endr\n\t.byte 0\n"
+    (tmp_path / "a.s").write_text(
+        section(".debug_abbrev", many) + section(".debug_info", HEAD + LOOPS["type outside"] + ".Lend:")
+    )
+    tool("as", "-o", tmp_path / "a.o", tmp_path / "a.s")
+    tool("ld", "-e", "0", "-o", tmp_path / "a", tmp_path / "a.o")
+    types = read_dwarf(ElfFile(io.BytesIO((tmp_path / "a").read_bytes()), "a"))
+    assert types is not None
+    with pytest.raises(LpgenError, match="takes more reading than a kernel's"):
+        size_of(types, "pt_regs")
+
+
 MEMORY = """
 import io, resource, struct, sys
 from pathlib import Path

@@ -171,8 +171,16 @@ def test_the_dotconfig_inside_wins_over_symbols_and_loses_to_a_person(small: Cal
 
 
 @needs_gnu
-@pytest.mark.parametrize("name", ["cut", "garbage", "bomb", "binary"])
-def test_a_dotconfig_inside_that_is_none(small: Callable[..., SmallKernel], name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("cut", r"\(IKCONFIG\) has no end"),
+        ("garbage", r"\(IKCONFIG\) cannot be decompressed"),
+        ("bomb", r"\(IKCONFIG\) is larger than 4 MiB"),
+        ("binary", r"vmlinux \(IKCONFIG\):1: .* is not a line of a .config"),
+    ],
+)
+def test_a_dotconfig_inside_that_is_none(small: Callable[..., SmallKernel], name: str, says: str) -> None:
     import gzip
 
     built = small(ikconfig=DOTCONFIG + "CONFIG_MORE=y\n" * 4000)
@@ -180,7 +188,7 @@ def test_a_dotconfig_inside_that_is_none(small: Callable[..., SmallKernel], name
     first = data.index(b"IKCFG_ST") + 8
     end = data.index(b"IKCFG_ED")
     put = {
-        "cut": data[first : end - 12],
+        "cut": data[first : end - 4],
         "garbage": data[first : first + 10] + bytes(30),
         "binary": gzip.compress(b"\x01\x02", mtime=0),
         "bomb": data[first:end],
@@ -189,8 +197,24 @@ def test_a_dotconfig_inside_that_is_none(small: Callable[..., SmallKernel], name
     if name == "bomb":
         # 5 MB of one letter make 5 KB.
         data = bytearray(small(ikconfig="# " + "x" * (5 << 20)).vmlinux.read_bytes())
-    with pytest.raises(LpgenError, match="IKCONFIG"):
+    with pytest.raises(LpgenError, match=says):
         kernel_of_vmlinux(ElfFile(io.BytesIO(data), "vmlinux"))
+
+
+@needs_gnu
+def test_a_persons_dotconfig_means_both_names_of_an_option(small: Callable[..., SmallKernel]) -> None:
+    built = small(config={"CONFIG_LIVEPATCH_64": False})
+    assert read_vmlinux(built.vmlinux).kernel.options == {"CONFIG_LIVEPATCH_64": False}
+    found = read_vmlinux(built.vmlinux, dotconfig={"CONFIG_LIVEPATCH": True})
+    assert found.kernel.options == {"CONFIG_LIVEPATCH_64": True}
+
+
+@needs_gnu
+def test_what_an_option_needs_is_not_there(small: Callable[..., SmallKernel]) -> None:
+    """No call of a tracer is in the symbols: call ops, if there were stubs."""
+    built = small(NEWEST, config={"CONFIG_PPC_FTRACE_OUT_OF_LINE": False})
+    path = built.copy("without", "--strip-symbol=ftrace_call", "--strip-symbol=ftrace_regs_call")
+    assert read_vmlinux(path).kernel.options == built.kernel.options
 
 
 @needs_gnu
@@ -313,6 +337,22 @@ def test_contradictions_are_said(small: Callable[..., SmallKernel]) -> None:
         found = read_vmlinux(path)
         assert found.kernel.offsets["SWITCH_FRAME_SIZE"] == 448
         assert "contradiction: SWITCH_FRAME_SIZE is 448, but 432 in layout L4" in said(found)
+
+
+@needs_gnu
+def test_the_kernels_text_may_doubt_the_toc(small: Callable[..., SmallKernel]) -> None:
+    more = 'void others(void) { asm volatile("%s"); }\n'
+    plain = small(more=more % ("ld 2, 16(13);" * 4))
+    found = read_vmlinux(plain.copy("plain", PLAIN))
+    assert "contradiction" not in said(found)
+    assert found.kernel.offsets.offset("PACATOC").source.endswith(
+        ": ld r2,16(r13), as in 6 of the 6 such loads of .text"
+    )
+    doubted = small(more=more % ("ld 2, 40(13);" * 7))
+    found = read_vmlinux(doubted.copy("plain", PLAIN))
+    assert found.kernel.offsets["PACATOC"] == 16
+    assert "contradiction: PACATOC is 16 at ftrace_regs_caller+" in said(found)
+    assert "but 40 in 7 of the 9 such loads of .text" in said(found)
 
 
 @needs_gnu
