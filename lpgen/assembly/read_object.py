@@ -142,7 +142,9 @@ class _Reader:
             if section.allocated and section.type not in (SHT_NULL, SHT_RELA, SHT_REL):
                 name = section.name or "section"
                 # A C name may be a section's, too; a name with a dot is the section's.
-                clash = name in taken or (name in named and not name.startswith((".", "__")))
+                # Code is what is executable: a .text that is not would be taken for code by its name.
+                clash = name == ".text" and not section.flags & SHF_EXECINSTR
+                clash = clash or name in taken or (name in named and not name.startswith((".", "__")))
                 keys[section.index] = f"{name}#{section.index}" if clash or name in _SPECIAL.values() else name
                 taken.add(keys[section.index])
         return keys
