@@ -176,3 +176,6 @@ def test_the_command_takes_objects(here: Here, tmp_path: Path) -> None:
     assert "again        lpgen verify wrong.o --kernel 6.12 --only" in ran.out
     assert '"assembler": "object"' in here("verify", "wrong.o", "--kernel", "6.12", "--only", "3", "--json").out
     assert "(=)" in here("cost", "wrong.o", "--kernel", "6.12").out
+    assert re.search(r"^ +\w+  48000001  bl ftrace_stub +wrong.o: ftrace_call$", here("assemble", "wrong.o").out, re.M)
+    assert here("assemble", "wrong.o", "--format", "hex").out == here("assemble", "wrong.S", "--format", "hex").out
+    assert "is an object already" in here("assemble", "wrong.o", "--format", "obj", "--out", "x.o").error_line
