@@ -61,12 +61,16 @@ def version() -> str:
     return f"GNU as {(said.splitlines() or ['?'])[0].rpartition(' ')[2]}"
 
 
-def assemble(lines: Iterable[SourceLine], name: str, templates: Sequence[Place | None] | None) -> Unit:
+def assemble(
+    lines: Iterable[SourceLine], name: str, templates: Sequence[Place | None] | None, directories: Sequence[Path] = ()
+) -> Unit:
     """Return what GNU as makes of a preprocessed text ``name``; ``templates`` are the template lines of its lines.
 
-    Raises LpgenError with the line of its first error, and when it is not installed or takes too long.
+    ``directories``, behind that of the text, are searched for what .include and .incbin name. Raises LpgenError with
+    the line of its first error, and when it is not installed or takes too long.
     """
     program = _wanted("as")
+    searched = [word for folder in (Path(name).parent, *directories) for word in ("-I", str(folder.absolute()))]
     aliases: dict[str, str] = {}
     text = []
     for line, place in lines:
@@ -76,7 +80,7 @@ def assemble(lines: Iterable[SourceLine], name: str, templates: Sequence[Place |
     with tempfile.TemporaryDirectory(prefix="lpgen.") as made:
         folder = Path(made)
         (folder / "text.s").write_text("".join(text), encoding="utf-8")
-        _, error = _run([program, *_AS_FLAGS, "-o", "text.o", "text.s"], folder, "")
+        _, error = _run([program, *_AS_FLAGS, *searched, "-o", "text.o", "text.s"], folder, "")
         if error is not None:
             raise _complaint(error, names, name)
         with (folder / "text.o").open("rb") as stream:

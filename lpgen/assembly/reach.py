@@ -75,6 +75,8 @@ def reached(unit: Unit, roots: Iterable[str]) -> Reach:
     Followed are branches, and every address that such an instruction, or data that it uses, refers to: where a branch
     to CTR or LR leads is not known otherwise.
     """
+    if TEXT not in unit.sections:
+        return Reach(frozenset(), frozenset())
     walk = _Walk(unit)
     for name in roots:
         if name in unit.symbols:

@@ -82,6 +82,9 @@ class _Reader:
         self.targets: list[str | None] = []
         self.symbols: dict[str, Symbol] = {}
         self._read_symbols(entries)
+        self._inside: dict[str, list[Symbol]] = {}
+        for symbol in self.symbols.values():
+            self._inside.setdefault(symbol.section or "", []).append(symbol)
         self._where = {key: self._positions(key) for key in self.sections}
 
     def unit(self) -> Unit:
@@ -139,7 +142,9 @@ class _Reader:
             if section.allocated and section.type not in (SHT_NULL, SHT_RELA, SHT_REL):
                 name = section.name or "section"
                 # A C name may be a section's, too; a name with a dot is the section's.
-                clash = name in taken or (name in named and not name.startswith((".", "__")))
+                # Code is what is executable: a .text that is not would be taken for code by its name.
+                clash = name == ".text" and not section.flags & SHF_EXECINSTR
+                clash = clash or name in taken or (name in named and not name.startswith((".", "__")))
                 keys[section.index] = f"{name}#{section.index}" if clash or name in _SPECIAL.values() else name
                 taken.add(keys[section.index])
         return keys
@@ -224,11 +229,10 @@ class _Reader:
     def _positions(self, key: str) -> Callable[[int], str]:
         """Return the function that names an offset in a section: symbol+offset."""
         found: dict[int, tuple[int, str]] = {}
-        for symbol in self.symbols.values():
-            if symbol.section == key:
-                # Of several at one place the one that a person knows: a global function.
-                rank = 2 * (symbol.binding == "local") + (symbol.type != "func")
-                found[symbol.value] = min(found.get(symbol.value, (9, "")), (rank, symbol.name))
+        for symbol in self._inside.get(key, ()):
+            # Of several at one place the one that a person knows: a global function.
+            rank = 2 * (symbol.binding == "local") + (symbol.type != "func")
+            found[symbol.value] = min(found.get(symbol.value, (9, "")), (rank, symbol.name))
         starts = sorted(found)
 
         def name(offset: int) -> str:
@@ -272,7 +276,7 @@ class _Reader:
     def _lines(self, key: str, section: Section, places: Callable[[int], Place | None] | None) -> Iterator[Line]:
         where, file = self._where[key], self.elf.name
         targets = {r.offset: r for r in section.relocations if is_branch(r.type)}
-        data = [(s.value, s.value + s.size) for s in self.symbols.values() if s.section == key and s.type == "object"]
+        data = [(s.value, s.value + s.size) for s in self._inside.get(key, ()) if s.type == "object"]
         for offset, text in statements(section.data, targets, where, data):
             place = places(offset) if places is not None else None
             yield Line(offset, 4, text, place or Place(file, None, where(offset)), None)

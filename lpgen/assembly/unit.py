@@ -64,7 +64,7 @@ def assemble(
     else:
         lines = preprocess(text, name, sources=Sources(headers or {}, include_dirs), defines=defines or {})
     if assembler == "gnu":
-        return _by_gnu(lines, name, origins)
+        return _by_gnu(lines, name, origins, include_dirs)
     try:
         made = Assembler(name, isolated=isolated)
         Expander(made).run(lines, origins, name)
@@ -76,12 +76,14 @@ def assemble(
             raise
         own = error
     try:
-        return _by_gnu(lines, name, origins)
+        return _by_gnu(lines, name, origins, include_dirs)
     except LpgenError as theirs:
         raise LpgenError(own.reason, place=own.place, hint=str(theirs)) from theirs
 
 
-def _by_gnu(lines: Sequence[SourceLine], name: str, origins: Sequence[Place | None] | None) -> Unit:
+def _by_gnu(
+    lines: Sequence[SourceLine], name: str, origins: Sequence[Place | None] | None, directories: Sequence[Path]
+) -> Unit:
     from lpgen.assembly import gnu
 
-    return gnu.assemble(lines, name, origins)
+    return gnu.assemble(lines, name, origins, directories)

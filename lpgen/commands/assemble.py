@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import click
 
 from lpgen.assembly import Section, Unit, assemble, write_object
 from lpgen.assembly.linker import flat
+from lpgen.assembly.read_object import read_object
 from lpgen.commands.options import CONTEXT, chosen_kernel, kernel_options
+from lpgen.elf.file import ElfFile, is_elf, open_elf
 from lpgen.errors import LpgenError
 from lpgen.kernel.generations import Kernel
-from lpgen.report.files import SIZE_LIMIT, checked_text, read_text, write_out
+from lpgen.report.files import read_standard_input, read_text, write_out
 
 JSON_VERSION = 1
 STDIN = "<stdin>"
@@ -32,6 +35,7 @@ stays zero and is named on stderr.
 \b
 Examples:
   lpgen assemble out/entry_64.S
+  lpgen assemble ftrace_entry.o                  an object, disassembled
   lpgen assemble entry.S --format obj --out entry.o -D CONFIG_LIVEPATCH -I include
   lpgen emit --out - | lpgen assemble - --format hex
 """
@@ -69,9 +73,13 @@ def command(
     """
     if out is None and form in ("bin", "obj") and sys.stdout.isatty():
         raise LpgenError(f"--format {form} would write binary to the terminal", hint="add --out FILE, or --out -")
-    text = _read(file)
-    kernel = chosen_kernel(version, config, offsets, vmlinux, build)
-    unit = _assemble(text, file, defines, include_dirs, kernel)
+    given = _read(file)
+    if isinstance(given, str):
+        unit = _assemble(given, file, defines, include_dirs, chosen_kernel(version, config, offsets, vmlinux, build))
+    else:
+        if form == "obj":
+            raise LpgenError(f"{file} is an object already", hint="choose another --format")
+        unit = given
     data: str | bytes
     if form == "obj":
         data = write_object(unit)
@@ -90,10 +98,15 @@ def command(
     write_out(out or "-", data)
 
 
-def _read(file: str) -> str:
+def _read(file: str) -> str | Unit:
+    """Return the text of FILE, or what it is when it is an object."""
     if file != "-":
-        return read_text(Path(file))
-    return checked_text(sys.stdin.buffer.read(SIZE_LIMIT + 1), STDIN)
+        if not is_elf(Path(file)):
+            return read_text(Path(file))
+        with open_elf(Path(file)) as elf:
+            return read_object(elf)
+    given = read_standard_input(STDIN)
+    return given if isinstance(given, str) else read_object(ElfFile(BytesIO(given), STDIN))
 
 
 def _assemble(

@@ -117,7 +117,7 @@ def test_binary_goes_to_no_terminal(source: Path) -> None:
     [
         (b"", "is empty"),
         (b" \n\n", "is empty"),
-        (b"\x7fELF\0\0", "is a binary file"),
+        (b"\x7fELF\0\0", "its ELF header cannot be read"),
         (b"nop\n\xff\xfe", "is not UTF-8"),
     ],
 )

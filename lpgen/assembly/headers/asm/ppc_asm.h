@@ -197,4 +197,32 @@
 #define ABI_ELF_V2 1
 #define DOTSYM(a) a
 #define XGLUE(a, b) GLUE(a, b)
+#define CFUNC(name) name
+
+/* op FIRST .. LAST, each at its place in pt_regs above \base. */
+.macro LPGEN_GPRS op, first, last, base
+	\op	\first, GPR0+8*(\first)(\base)
+	.if (\first) < (\last)
+	LPGEN_GPRS \op, \first+1, \last, \base
+	.endif
+.endm
+#define SAVE_GPRS(first, last, base) LPGEN_GPRS std, first, last, base
+#define REST_GPRS(first, last, base) LPGEN_GPRS ld, first, last, base
+#define SAVE_GPR(n, base) SAVE_GPRS(n, n, base)
+#define REST_GPR(n, base) REST_GPRS(n, n, base)
+#define SAVE_2GPRS(n, base) SAVE_GPRS(n, n+1, base)
+#define REST_2GPRS(n, base) REST_GPRS(n, n+1, base)
+#define SAVE_4GPRS(n, base) SAVE_GPRS(n, n+3, base)
+#define REST_4GPRS(n, base) REST_GPRS(n, n+3, base)
+#define SAVE_8GPRS(n, base) SAVE_GPRS(n, n+7, base)
+#define REST_8GPRS(n, base) REST_GPRS(n, n+7, base)
+#define SAVE_10GPRS(n, base) SAVE_GPRS(n, n+9, base)
+#define REST_10GPRS(n, base) REST_GPRS(n, n+9, base)
+#define SAVE_NVGPRS(base) SAVE_GPRS(14, 31, base)
+#define REST_NVGPRS(base) REST_GPRS(14, 31, base)
+
+#define LOAD_PACA_TOC() ld r2, PACATOC(r13)
+#define LOAD_REG_ADDR(reg, name) addis reg, r2, name@toc@ha; addi reg, reg, name@toc@l
+#define LOAD_REG_IMMEDIATE(reg, value) lis reg, (value)@highest; ori reg, reg, (value)@higher; sldi reg, reg, 32; oris reg, reg, (value)@high; ori reg, reg, (value)@l
+#define MTMSRD(r) mtmsrd r
 #endif
