@@ -41,10 +41,10 @@ _TYPES: dict[int, SymbolType] = {_STT_OBJECT: "object", _STT_FUNC: "func"}
 _NAMES = {number: name for name, number in R_TYPES.items()}
 _RELA = struct.Struct("<QQq")
 # The largest object of a kernel has less: what has more is a whole kernel (vmlinux.o).
-MAX_CODE = 8 << 20
+MAX_CODE = 4 << 20
 MAX_ALIGN = 1 << 20
-MAX_SYMBOLS = 500_000
-MAX_RELOCATIONS = 1_000_000
+MAX_SYMBOLS = 200_000
+MAX_RELOCATIONS = 500_000
 MAX_NOBITS = 1 << 32
 _COMMON = "COMMON"
 _WANTED = "give the object of the file that has the entry points"
@@ -77,7 +77,7 @@ class _Reader:
         named = {s.name for s in entries if s.type not in (_STT_SECTION, _STT_FILE)}
         self.keys = self._section_keys(named)
         self.sections = {key: self._section(elf.sections[index]) for index, key in self.keys.items()}
-        self.common = 0
+        self.common, self.common_align = 0, 1
         # The symbol that a relocation means, by its number in the table; None for the name of a file.
         self.targets: list[str | None] = []
         self.symbols: dict[str, Symbol] = {}
@@ -206,7 +206,7 @@ class _Reader:
             binding = _BINDINGS.get(symbol.binding, "global")
             self.symbols[key] = Symbol(key, section, value, binding, kind, symbol.size, symbol.other)
         if self.common:
-            self.sections[_COMMON] = Section(_COMMON, "aw", "nobits", MAX_ALIGN, b"", self.common)
+            self.sections[_COMMON] = Section(_COMMON, "aw", "nobits", self.common_align, b"", self.common)
 
     def _symbol_key(self, symbol: ElfSymbol) -> str:
         name = symbol.name or f"symbol#{symbol.number}"
@@ -221,7 +221,7 @@ class _Reader:
         if not 0 < symbol.value <= MAX_ALIGN or symbol.value & (symbol.value - 1):
             raise self.elf.damaged(f"symbol {symbol.name} has an alignment of {symbol.value} bytes")
         start = self.common + -self.common % symbol.value
-        self.common = start + symbol.size
+        self.common, self.common_align = start + symbol.size, max(self.common_align, symbol.value)
         if self.common > MAX_NOBITS:
             raise self._too_large(f"{self.common} bytes of common symbols")
         return start

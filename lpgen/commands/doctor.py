@@ -23,8 +23,12 @@ Exit codes: 0 lpgen works here, 1 an engine does not do what lpgen needs.
 PACKAGES = ("keystone-engine", "unicorn", "capstone", "jinja2", "click", "rich", "pcpp", "pyelftools")
 # Each tool, what is lost without it, and the Debian package.
 TOOLS = (
-    ("powerpc64le-linux-gnu-as", "tests against GNU as", "binutils-powerpc64le-linux-gnu"),
-    ("powerpc64le-linux-gnu-gcc", "tests against the compiler", "gcc-powerpc64le-linux-gnu"),
+    (
+        "powerpc64le-linux-gnu-as",
+        "verify of text that lpgen's assembler does not know; tests",
+        "binutils-powerpc64le-linux-gnu",
+    ),
+    ("powerpc64le-linux-gnu-gcc", "verify --cpp; tests against the compiler", "gcc-powerpc64le-linux-gnu"),
     ("qemu-ppc64le", "tests that run compiled programs", "qemu-user"),
 )
 

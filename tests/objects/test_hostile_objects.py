@@ -216,7 +216,7 @@ def test_said_in_one_line(name: str, here: Here, tmp_path: Path) -> None:
 def test_what_would_fill_the_memory(tmp_path: Path) -> None:
     """A small file, or a large one, that names its bytes again and again; a process of its own, with a limit."""
     strings = b"\0" + b"n" * 200_000 + b"\0"
-    symbols = bytes(24) + b"".join(struct.pack("<IBBHQQ", 1 + n % 190_000, 0x10, 0, 0, 0, 0) for n in range(400_000))
+    symbols = bytes(24) + b"".join(struct.pack("<IBBHQQ", 1 + n % 190_000, 0x10, 0, 0, 0, 0) for n in range(150_000))
     names = b"\0.symtab\0.strtab\0.shstrtab\0"
     body = symbols + strings + names
     rows = [
