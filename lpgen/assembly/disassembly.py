@@ -6,13 +6,14 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from lpgen.assembly.encoder import disassembler
+from lpgen.assembly.encoder import decode, disassembler
+from lpgen.assembly.flow import displacement
 from lpgen.assembly.model import Relocation
 
 # So much is given to capstone at once: what it cannot decode ends its run, and the rest is given to it again.
 _PIECE = 4096
-_LAST_NUMBER = re.compile(r"(?:0x)?[0-9a-f]+$")
-_B, _BC = 18, 16
+_LAST_NUMBER = re.compile(r"-?[0-9]+$")
+_HEX = re.compile(r"\b0x[0-9a-f]+")
 
 
 def is_branch(kind: str) -> bool:
@@ -20,16 +21,22 @@ def is_branch(kind: str) -> bool:
     return kind.startswith(("R_PPC64_REL24", "R_PPC64_REL14", "R_PPC64_ADDR24", "R_PPC64_ADDR14"))
 
 
-def displacement(word: int) -> int | None:
-    """Return the distance in bytes that a relative branch jumps; None for any other instruction.
+def disassemble(word: int, address: int, name: Callable[[int], str]) -> str:
+    """Return the statement of ``word`` at ``address``; ``name`` writes the target of a relative branch.
 
-    I-form and B-form (Power ISA 3.0B, book I, 2.4).
+    What capstone does not know becomes a .long.
     """
-    opcode = word >> 26
-    if word & 2 or opcode not in (_B, _BC):
-        return None
-    bits = 0x3FFFFFC if opcode == _B else 0xFFFC
-    return (word & bits) - (((word & bits) << 1) & (bits + 4))
+    decoded = decode(word)
+    if decoded is None:
+        return f".long {word:#010x}"
+    text = _plain(*decoded)
+    distance = displacement(word)
+    return text if distance is None else _LAST_NUMBER.sub(lambda _: name(address + distance), text)
+
+
+def _plain(mnemonic: str, operands: str) -> str:
+    """Return a statement with its numbers in decimal, as asm-offsets.h, and so everybody who reads this, counts."""
+    return f"{mnemonic} {_HEX.sub(lambda match: str(int(match[0], 16)), operands)}".rstrip()
 
 
 def statements(
@@ -72,7 +79,7 @@ def _decoded(data: bytes) -> Iterator[tuple[int, int, str]]:
             if size != 4:
                 break
             word = int.from_bytes(data[at : at + 4], "little")
-            yield at, word, f"{mnemonic} {operands}".rstrip()
+            yield at, word, _plain(mnemonic, operands)
             at += 4
         if at < limit:
             word = int.from_bytes(data[at : at + 4], "little")

@@ -10,18 +10,13 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
-from lpgen.assembly.disassembly import displacement
+from lpgen.assembly.flow import displacement, falls_through
 from lpgen.assembly.linker import linkable
 from lpgen.assembly.model import LPGEN, Relocation, Section, Symbol, Unit
 from lpgen.errors import LpgenError
 
 TEXT = ".text"
 BUG_TABLE = "__bug_table"
-# Primary and extended opcodes (Power ISA 3.0B, book I): bc, b; bclr, bcctr, bctar; rfid, hrfid, rfscv.
-_BC, _B, _XL = 16, 18, 19
-_TO_REGISTER = (16, 528, 560)
-_RETURNS = (18, 274, 82)
-_ALWAYS = 20
 
 
 def gathered(unit: Unit) -> Unit:
@@ -127,21 +122,9 @@ class _Walk:
                 distance = displacement(word)
                 if distance is not None and not relocations:
                     self._ahead.append(at + distance)
-                if not _goes_on(word):
+                if not falls_through(word):
                     break
                 at += 4
-
-
-def _goes_on(word: int) -> bool:
-    """True if the instruction behind ``word`` may come next: also when a called function returns."""
-    opcode, extended = word >> 26, word >> 1 & 0x3FF
-    if opcode == _XL and extended in _RETURNS:
-        return False
-    if opcode == _B:
-        return bool(word & 1)
-    if opcode == _BC or (opcode == _XL and extended in _TO_REGISTER):
-        return bool(word & 1) or word >> 21 & _ALWAYS != _ALWAYS
-    return True
 
 
 def judged(unit: Unit, roots: Iterable[str]) -> Unit:

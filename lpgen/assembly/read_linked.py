@@ -8,7 +8,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Mapping
 
-from lpgen.assembly.flow import branch_target, disassemble, falls_through, links
+from lpgen.assembly.disassembly import disassemble
+from lpgen.assembly.flow import branch_target, falls_through, links
 from lpgen.assembly.model import LINKED, Binding, Fixed, Line, Section, Symbol, SymbolType, Unit
 from lpgen.elf.file import SHF_EXECINSTR, SHN_UNDEF, SHT_NOBITS, SHT_RELA, ElfFile, ElfSymbol
 from lpgen.errors import LpgenError, Place
@@ -94,8 +95,15 @@ class _Reader:
                 place=self._elf.place,
                 hint="a kernel built with CONFIG_DYNAMIC_FTRACE has; --entry names another symbol",
             )
-        section = self._elf.section_at(found[first.name].value)
-        if section is None or section.type == SHT_NOBITS:
+        address = found[first.name].value
+        section = self._elf.section_at(address)
+        if section is None:
+            raise LpgenError(
+                f"has {self._wanted[first.name]} at {address:#x}, where none of its sections is",
+                place=self._elf.place,
+                hint="give a kernel's vmlinux",
+            )
+        if section.type == SHT_NOBITS:
             raise LpgenError(
                 "holds debug data only: its code is not in the file",
                 place=self._elf.place,

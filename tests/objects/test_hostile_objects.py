@@ -183,7 +183,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "another machine": (lambda: header(18, 62, 2), "not ppc64"),
     "ELFv1": (lambda: header(48, 1, 4), "of the ELFv1 ABI"),
     "a core": (lambda: header(16, 4, 2), "neither an object nor a program"),
-    "a program": (lambda: header(16, 2, 2), "is a program, not a relocatable object"),
+    "a program": (lambda: header(16, 2, 2), "where none of its sections is"),
     "2^60 bytes": (lambda: changed(GOOD, TEXT, size=1 << 60), "damaged or cut short"),
     "2^60 bytes of .bss": (lambda: changed(GOOD, TEXT, type=8, size=1 << 60), "more than any object of a kernel"),
     "alignment": (lambda: changed(GOOD, TEXT, align=1 << 40), "an alignment of 1099511627776 bytes"),
