@@ -35,7 +35,7 @@ KEYS = {
     "generation": str,
     "options": dict,
     "offsets": str,
-        "assembler": str,
+    "assembler": str,
     "seed": int,
     "callers": int,
     "watched": int,
