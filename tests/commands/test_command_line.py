@@ -112,7 +112,7 @@ def test_completion_script(tmp_path: Path, shell: str) -> None:
         ("lpgen ver", ["verify"]),
         ("lpgen emit --st", ["--style"]),
         ("lpgen emit --style s", ["standalone"]),
-        ("lpgen verify --c", ["--callers", "--config"]),
+        ("lpgen verify --c", ["--callers", "--config", "--cpp"]),
         ("lpgen nope --", ["--version", "--help"]),
     ],
 )

@@ -35,6 +35,7 @@ KEYS = {
     "generation": str,
     "options": dict,
     "offsets": str,
+    "assembler": str,
     "seed": int,
     "callers": int,
     "watched": int,

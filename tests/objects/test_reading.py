@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from lpgen.api import trampolines, verify
-from lpgen.assembly import Unit
+from lpgen.assembly import Unit, assemble
+from lpgen.assembly.reach import reached
 from lpgen.contract.suite import Suite
 from lpgen.errors import LpgenError
 from lpgen.kernel.generations import kernel
@@ -103,13 +104,13 @@ def test_sections_of_one_name_and_a_lot_of_them(tmp_path: Path) -> None:
     groups = "".join(
         f'\t.section .text.one,"axG",@progbits,g{n},comdat\n\t.weak w{n}\nw{n}: li 3,{n}\n\tblr\n' for n in range(3)
     )
-    many = "".join(f'\t.section .d{n},"aw"\nd{n}: .quad d{n}\n' for n in range(70_000))
-    text = f'{TEXT}{groups}{many}\t.section .text.last,"ax"\nlast:\tb d69999\n'
+    many = "".join(f'\t.section .d{n},"aw"\nd{n}: .quad d{n}\n' for n in range(65_400))
+    text = f'{TEXT}{groups}{many}\t.section .text.last,"ax"\nlast:\tb d65399\n'
     unit = objects.read(objects.gcc(text, tmp_path, name="many.S").read_bytes())
     assert sum(name.startswith(".text.one") for name in unit.sections) == 3
     assert {unit.symbols[f"w{n}"].section for n in range(3)} == {s for s in unit.sections if s.startswith(".text.one")}
-    assert unit.symbols["d69999"].section == ".d69999", "its section's number takes SHN_XINDEX"
-    assert unit.sections[".text.last"].relocations[0].symbol in ("d69999", ".d69999")
+    assert unit.symbols["d65399"].section == ".d65399", "its section's number takes SHN_XINDEX"
+    assert unit.sections[".text.last"].relocations[0].symbol in ("d65399", ".d65399")
     World(KERNEL, trampolines(KERNEL, source=tmp_path / "many.o"))
 
 
@@ -179,3 +180,25 @@ def test_the_command_takes_objects(here: Here, tmp_path: Path) -> None:
     assert re.search(r"^ +\w+  48000001  bl ftrace_stub +wrong.o: ftrace_call$", here("assemble", "wrong.o").out, re.M)
     assert here("assemble", "wrong.o", "--format", "hex").out == here("assemble", "wrong.S", "--format", "hex").out
     assert "is an object already" in here("assemble", "wrong.o", "--format", "obj", "--out", "x.o").error_line
+
+
+@pytest.mark.parametrize(
+    ("text", "instructions", "sections"),
+    [
+        ("f: b 1f; li 3,1; 1: blr; li 3,2", {0, 8}, set()),
+        ("f: bl 1f; blr; 1: beqlr; trap; rfid; nop", {0, 4, 8, 12, 16}, set()),
+        ("f: bdnz f; bctr; nop", {0, 4}, set()),
+        ("f: bctrl; beqctr; bclr 20,0; nop", {0, 4, 8}, set()),
+        ("f: bl g; blr; nop; g: nop; blr", {0, 4, 12, 16}, set()),
+        ("f: blr; .quad 0; .globl g; g: blr", {0}, set()),
+        # A table of addresses: a jump through it may lead to each of them.
+        (
+            'f: lis 3,t@h; bctr; nop; g: blr; nop; .section .t,"a"; t: .quad g; .section .u,"a"; .quad f+8',
+            {0, 4, 12},
+            {".t"},
+        ),
+    ],
+)
+def test_what_an_entry_point_leads_to(text: str, instructions: set[int], sections: set[str]) -> None:
+    found = reached(assemble(text, name="x.s"), ["f"])
+    assert (found.instructions, found.sections) == (instructions, sections)

@@ -112,6 +112,7 @@ def test_every_kind_that_is_resolved_is_compared() -> None:
 LIMITS = [
     ("ADDR16", "li 3,0", (-0x8000, 0x7FFF), (-0x8001, 0x8000)),
     ("ADDR16", "ori 3,3,0", (0, 0xFFFF), (-1, 0x10000)),
+    ("ADDR16", "andi. 3,3,0", (0, 0xFFFF), (-1, 0x10000)),
     ("ADDR16", "cmpldi 3,0", (-0x8000, 0xFFFF), (0x10000,)),
     ("ADDR16", ".short 0,0", (-0x8000, 0x7FFF), (0x10000 + 0x12345678 * 0x10000,)),
     ("ADDR16_DS", "ld 3,0(3)", (-0x8000, 0x7FFC), (-0x8004, 0x8000)),
@@ -153,6 +154,7 @@ def test_overflow_is_gnu_lds(
     ("text", "words"),
     [
         ("bl f@notoc\n.localentry f,8", "stub that only a linker makes"),
+        (".reloc .,R_PPC64_REL24_P9NOTOC,f\nbl .\n.localentry f,8", "stub that only a linker makes"),
         ("bl f\nnop\n.localentry f,1", "stub that only a linker makes"),
         ("ld 3,f@got(2)", "R_PPC64_GOT16_DS needs tables that only a linker builds"),
         (".reloc .,R_PPC64_TPREL16_HA,f\nnop", "R_PPC64_TPREL16_HA needs tables that only a linker builds"),
