@@ -1,7 +1,8 @@
 """``ElfFile``: a 64-bit little-endian ELFv2 file, opened for reading; pyelftools behind a door that trusts nothing.
 
-Headers are parsed by pyelftools. The symbol table of a kernel has a hundred thousand entries, for which pyelftools
-takes seconds: here it is looked up in its bytes.
+The header is parsed by pyelftools. What comes in rows of one size, section headers and symbols, is unpacked here: for
+the hundred thousand symbols of a kernel pyelftools takes seconds, and so it does for the section headers that a damaged
+file announces.
 """
 
 from __future__ import annotations
