@@ -51,7 +51,7 @@ def kernel_options(function: Callable[..., Any]) -> Callable[..., Any]:
             help="asm-offsets.h of a kernel build, or TOML as `lpgen offsets` writes it.  [default: lpgen's own]",
         ),
         config_option,
-        click.option("--kernel", "version", show_default=DEFAULT_VERSION, help="Kernel version."),
+        click.option("--kernel", "version", help=f"Kernel version.  [default: {DEFAULT_VERSION}]"),
     ):
         function = option(function)
     return function
