@@ -48,7 +48,7 @@ def kernel_options(function: Callable[..., Any]) -> Callable[..., Any]:
     ):
         function = option(function)
     return text_options(
-        function, click.option("--kernel", "version", show_default=DEFAULT_VERSION, help="Kernel version.")
+        function, click.option("--kernel", "version", help=f"Kernel version.  [default: {DEFAULT_VERSION}]")
     )
 
 

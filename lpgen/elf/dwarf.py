@@ -26,6 +26,8 @@ MAX_PLACES = 8
 # From an entry's first byte to its name: code, size, place in the source.
 MAX_LEAD = 24
 MAX_CODE = 4096
+# How many members of a structure have to have a type.
+MEMBERS_CHECKED = 8
 POINTER = 8
 
 _ALIASES = frozenset(
@@ -34,6 +36,12 @@ _ALIASES = frozenset(
 _POINTERS = frozenset(f"DW_TAG_{kind}_type" for kind in ("pointer", "reference", "rvalue_reference"))
 _STRUCT = "DW_TAG_structure_type"
 _STRUCTS = frozenset({_STRUCT, "DW_TAG_union_type", "DW_TAG_class_type"})
+_TYPES = (
+    _ALIASES
+    | _POINTERS
+    | _STRUCTS
+    | {f"DW_TAG_{kind}_type" for kind in ("base", "array", "enumeration", "subroutine", "unspecified")}
+)
 _RELATIVE = frozenset({"DW_FORM_ref1", "DW_FORM_ref2", "DW_FORM_ref4", "DW_FORM_ref8", "DW_FORM_ref_udata"})
 _BLOCKS = frozenset({"DW_FORM_exprloc", "DW_FORM_block", "DW_FORM_block1", "DW_FORM_block2", "DW_FORM_block4"})
 _INDEX_BYTES = {f"DW_FORM_strx{size}": size for size in (1, 2, 3, 4)}
@@ -97,9 +105,32 @@ class Dwarf:
             number = self._units.at(hit)
             offset = hit - self._units.starts[number]
             for entry in self._entries_before(self._units.unit(number), offset):
-                if _defines(entry, name, offset):
+                if _defines(entry, name, offset) and self._is_whole(Handle(number, entry.offset), entry):
                     yield Handle(number, entry.offset)
                     break
+
+    def _is_whole(self, handle: Handle, entry: Any) -> bool:
+        """Tell whether what was found by its bytes is an entry: whether what is below it makes sense.
+
+        A number that is where the name is may be something else, a type's place, behind a byte that is a code.
+        """
+        size = _number(entry, "DW_AT_byte_size")
+        if not size or not entry.has_children:
+            return False
+        try:
+            children, end = self._below(handle, entry)
+            members = [child for child in children if child.tag == "DW_TAG_member"]
+            sibling = entry.attributes.get("DW_AT_sibling")
+            if not members or (sibling is not None and sibling.form in _RELATIVE and sibling.value != end):
+                return False
+            if any(self._location(member) > size for member in members):
+                return False
+            types = [self._type_of(handle, member) for member in members[:MEMBERS_CHECKED]]
+            return all(type_ is not None and str(self._units.entry(type_).tag) in _TYPES for type_ in types)
+        except LpgenError:
+            if self._units.exhausted:
+                raise
+            return False
 
     def _entries_before(self, unit: Any, offset: int) -> Iterator[Any]:
         """Yield what may be an entry of a structure with the attribute at ``offset``, read from each byte before it."""
@@ -134,8 +165,9 @@ class Dwarf:
             indexes = [(at - base.value) // 4 for at in places if base.value <= at < end and not (at - base.value) % 4]
             for entry in self._indexed(unit, indexes[:MAX_PLACES]):
                 named = entry.attributes.get("DW_AT_name")
-                if named is not None and _defines(entry, name, named.offset):
-                    yield Handle(number, entry.offset)
+                handle = Handle(number, entry.offset)
+                if named is not None and _defines(entry, name, named.offset) and self._is_whole(handle, entry):
+                    yield handle
 
     def _units_of(self, places: list[int], table: bytes) -> Iterator[int]:
         """Yield the units whose part of .debug_str_offsets has one of ``places``: there is one for each, in order."""
@@ -242,7 +274,7 @@ class Dwarf:
                     return Shape("array", None if size is None else count * size, first)
                 return Shape("struct" if entry.tag in _STRUCTS else "other", size)
             element = self._type_of(at, entry)
-            lengths = [_length(child) for child in self._children(at, entry)]
+            lengths = [_length(child) for child in self._below(at, entry)[0]]
             if element is None or len(lengths) != 1:
                 # Arrays of several dimensions are one entry; no field that a kernel's asm-offsets names is in one.
                 return Shape("other", size)
@@ -264,7 +296,7 @@ class Dwarf:
         if bare is None or bare[1].tag not in _STRUCTS:
             return
         at, entry = bare
-        for child in self._children(at, entry):
+        for child in self._below(at, entry)[0]:
             type_ = self._type_of(at, child) if child.tag == "DW_TAG_member" else None
             if type_ is not None:
                 yield Member(_name(child), self._location(child), type_)
@@ -283,21 +315,22 @@ class Dwarf:
                 return offset
         raise self._elf.damaged(f"{INFO}: a member without a place")
 
-    def _children(self, handle: Handle, entry: Any) -> Iterator[Any]:
-        """Yield the entries right below one, in one way through the bytes, whatever siblings they name."""
-        if not entry.has_children:
-            return
+    def _below(self, handle: Handle, entry: Any) -> tuple[list[Any], int]:
+        """Return the entries right below one and where they end: one way through the bytes, whatever siblings say."""
+        children: list[Any] = []
         at, depth = handle.offset + entry.size, 0
+        if not entry.has_children:
+            return children, at
         for _ in range(MAX_CHILDREN):
             child = self._units.entry(Handle(handle.unit, at))
             at += child.size
             if child.is_null():
                 if depth == 0:
-                    return
+                    return children, at
                 depth -= 1
                 continue
             if depth == 0:
-                yield child
+                children.append(child)
             depth += bool(child.has_children)
         raise self._elf.damaged(f"{INFO}: a structure has more than {MAX_CHILDREN} members")
 

@@ -24,7 +24,7 @@ MAX_UNITS = 1 << 20
 # A real kernel's largest unit has 3 MB.
 MAX_UNIT = 64 << 20
 UNITS_KEPT = 8
-# Bytes that pyelftools is let read, those that it reads again included. A real kernel takes 40 KB.
+# Bytes that pyelftools is let read, those that it reads again included. A real kernel takes 60 KB.
 BUDGET = 1 << 20
 
 
@@ -107,6 +107,11 @@ class Units:
             starts.append(at)
             at += total
         return starts
+
+    @property
+    def exhausted(self) -> bool:
+        """True when all was read that may be read."""
+        return self._meter[0] < 0
 
     def at(self, offset: int) -> int:
         """Return the number of the unit that has the byte ``offset`` of .debug_info."""

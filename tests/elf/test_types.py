@@ -151,6 +151,18 @@ def test_names_by_index(tmp_path: Path) -> None:
         assert (offset_of(types, "thread_info", "livepatch_sp"), size_of(types, "thread_info")) == (8, 16)
 
 
+@needs_gnu
+def test_numbers_that_are_no_names(tmp_path: Path) -> None:
+    """What looks like the definition by its first bytes is looked at as a whole."""
+    source = Path(__file__).parent / "data" / "numbers_that_are_no_names.s"
+    tool("as", "-o", tmp_path / "o", source)
+    tool("ld", "-e", "0", "-o", tmp_path / "vmlinux", tmp_path / "o")
+    with open_elf(tmp_path / "vmlinux") as elf:
+        types = read_dwarf(elf)
+        assert types is not None
+        assert (size_of(types, "thread_info"), offset_of(types, "thread_info", "livepatch_sp")) == (24, 16)
+
+
 # BTF
 
 
