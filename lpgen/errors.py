@@ -38,4 +38,6 @@ class LpgenError(Exception):
 
     def __str__(self) -> str:
         line = self.reason if self.place is None else f"{self.place}: {self.reason}"
-        return line if self.hint is None else f"{line}; {self.hint}"
+        line = line if self.hint is None else f"{line}; {self.hint}"
+        # It may quote a damaged file, or one that was made to take over a terminal.
+        return line if line.isprintable() else "".join(char if char.isprintable() else "?" for char in line)
