@@ -10,6 +10,7 @@ from collections.abc import Mapping
 Config = Mapping[str, bool | int]
 
 GRAPH = "CONFIG_FUNCTION_GRAPH_TRACER"
+PATCHABLE = "CONFIG_ARCH_USING_PATCHABLE_FUNCTION_ENTRY"
 KPROBES = "CONFIG_KPROBES_ON_FTRACE"
 OUT_OF_LINE = "CONFIG_PPC_FTRACE_OUT_OF_LINE"
 CALL_OPS = "CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS"
@@ -63,7 +64,8 @@ def functions(generation: str, version: str, config: Config) -> set[str]:
     if graph_hook(generation, config):
         found |= {"ftrace_graph_stub", "ftrace_graph_caller"}
     if at_least(version, "6.6"):
-        found |= {"mcount", "_mcount"}
+        if mcount(version, config):
+            found |= {"mcount", "_mcount"}
         if config[GRAPH]:
             found.add("return_to_handler")
     if config.get(DIRECT_CALLS):
@@ -97,8 +99,13 @@ def undefined(generation: str, version: str, config: Config) -> set[str]:
     return found
 
 
-def exports(version: str) -> list[str]:
-    return ["_mcount"] if at_least(version, "6.6") else []
+def mcount(version: str, config: Config) -> bool:
+    """Call sites of patchable function entries lead nowhere before they are patched (contract section 8)."""
+    return at_least(version, "6.6") and not config[PATCHABLE]
+
+
+def exports(version: str, config: Config) -> list[str]:
+    return ["_mcount"] if mcount(version, config) else []
 
 
 def offset_names(version: str, config: Config) -> set[str]:

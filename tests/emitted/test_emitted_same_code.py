@@ -116,7 +116,7 @@ def assert_rests_on_no_section(what: build.Emitted, expected: build.Binary, dire
     """_GLOBAL as in late kernels, which names no section, makes the same object of the kernel style."""
     late = build.read(build.compile_gnu(what, directory, macros=[build.PLAIN_GLOBAL]).read_bytes())
     assert late == expected, "another object with a _GLOBAL that names no section"
-    assert late.exports == contract.exports(what.kernel.version)
+    assert late.exports == contract.exports(what.kernel.version, what.kernel.options)
 
 
 def compared(what: build.Emitted, directory: Path) -> tuple[Unit, build.Binary]:

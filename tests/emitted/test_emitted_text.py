@@ -73,7 +73,7 @@ def assert_known_names(what: build.Emitted, offset_names: set[str]) -> None:
     if contract.at_least(version, "5.1"):
         known -= {"THREAD_SHIFT"}
     assert operands - known - offset_names == set()
-    exported = {"EXPORT_SYMBOL"} if contract.at_least(version, "6.6") else set()
+    exported = {"EXPORT_SYMBOL"} if contract.mcount(version, config) else set()
     bug = {"EMIT_BUG_ENTRY"} if contract.has_livepatch(generation, config) else set()
     assert macros == {"_GLOBAL"} | bug | exported, sorted(macros)
     # A kernel's asm-offsets.h ends with GPR13.
@@ -120,7 +120,7 @@ def test_each_header_that_is_included_is_used(version: str) -> None:
                 expected |= {"linux/magic.h", "asm/bug.h"}
                 if not contract.at_least(version, "5.1"):
                     expected.add("asm/thread_info.h")
-            if contract.at_least(version, "6.6"):
+            if contract.mcount(version, what.kernel.options):
                 expected.add("linux/export.h")
             assert sorted(included) == sorted(expected), sorted({*included} ^ expected)
 
