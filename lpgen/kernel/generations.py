@@ -56,7 +56,7 @@ class Origin:
 
     ``version`` is the version that a person gave in place of what was read, "" if none; ``settings`` are the options
     that they set otherwise than it has them; ``offsets`` tells whether the offsets are theirs. ``notes`` say, a line
-    each, what was found where.
+    each, what was found where; ``shown`` are the offsets that only its own instructions show.
     """
 
     option: str
@@ -65,6 +65,7 @@ class Origin:
     settings: Mapping[str, bool | int] = field(hash=False, default_factory=dict)
     offsets: bool = False
     notes: tuple[str, ...] = field(compare=False, default=())
+    shown: tuple[str, ...] = ()
 
     @property
     def words(self) -> list[str]:

@@ -13,6 +13,7 @@ from lpgen.elf.fields import Types
 from lpgen.elf.file import ElfFile, open_elf
 from lpgen.errors import LpgenError, Place
 from lpgen.kernel.banner import Release, read_release
+from lpgen.kernel.bug_table import bug_entry_size
 from lpgen.kernel.code import Code, Shown, most_common
 from lpgen.kernel.expression import evaluate, fields_of
 from lpgen.kernel.generations import Kernel, Origin, feature_code, required_names
@@ -27,7 +28,8 @@ OPTION = "--vmlinux"
 DEBUG_LINK = ".gnu_debuglink"
 # Facts of a layout: where the code or the types say otherwise, one of them is not of this kernel.
 _LAYOUT_KINDS = frozenset({"frame", "slot"})
-_GUESSED = "default paca"
+# What depends on a kernel's configuration: lpgen has no fact of it.
+_GUESSED = ("default paca", "default build")
 
 
 @dataclass(frozen=True)
@@ -78,10 +80,12 @@ def kernel_of_vmlinux(
     if own is not None or dotconfig is None:
         notes.append(f"{source}: {', '.join(setting_text(*setting) for setting in plain.options.items())}")
     facts = kernel_facts(chosen, config=config, dotconfig=settled, shown=shown)
-    read = offsets if offsets is not None else _offsets(elf, facts, code, notes)
+    read, shown_names = (offsets, ()) if offsets is not None else _offsets(elf, facts, code, notes)
     made = kernel_facts(chosen, config=config, dotconfig=settled, shown=shown, offsets=read)
     said = tuple(notes)
-    origin = Origin(OPTION, plain_name(elf.name), version or "", differing(plain, made), offsets is not None, said)
+    origin = Origin(
+        OPTION, plain_name(elf.name), version or "", differing(plain, made), offsets is not None, said, shown_names
+    )
     return Found(replace(made, origin=origin), said)
 
 
@@ -177,8 +181,11 @@ def _types(elf: ElfFile) -> Iterator[Types | None]:
             types.close()
 
 
-def _offsets(elf: ElfFile, facts: Kernel, code: Code, notes: list[str]) -> Offsets:
-    """Return the constants of the kernel ``facts``, each from the best place that has it."""
+def _offsets(elf: ElfFile, facts: Kernel, code: Code, notes: list[str]) -> tuple[Offsets, tuple[str, ...]]:
+    """Return the constants of the kernel ``facts``, each from the best place that has it; and those of its code alone.
+
+    That is DWARF or BTF; else what is known of the version; else, of what depends on the configuration, the code.
+    """
     name = plain_name(elf.name)
     macros = layout_macros(facts.layout)
     required = frozenset(required_names(facts))
@@ -186,6 +193,7 @@ def _offsets(elf: ElfFile, facts: Kernel, code: Code, notes: list[str]) -> Offse
     differences: list[str] = []
     counts = {"types": 0, "code": 0, "facts": 0}
     guessed: list[str] = []
+    own: list[str] = []
     lacking: list[str] = []
     with _types(elf) as types:
         what = None if types is None else types.what
@@ -193,12 +201,18 @@ def _offsets(elf: ElfFile, facts: Kernel, code: Code, notes: list[str]) -> Offse
             kind = known_names()[entry.name].kind
             value = None if types is None else evaluate(entry.expression, types, macros)
             shown = _in_code(elf, entry.name, code, alone=types is None)
-            if value is not None:
+            table = bug_entry_size(elf) if entry.name == "BUG_ENTRY_SIZE" and value is None else None
+            if table is not None:
+                value, source = table, f"{name}: the entries of its __bug_table"
+                counts["code"] += 1
+            elif value is not None:
                 source = f"{what} of {name}: {', '.join(fields_of(entry.expression, macros))}"
                 counts["types"] += 1
-            elif shown is not None:
+            elif shown is not None and entry.source.startswith(_GUESSED):
+                # Only where nothing else says it: what is judged by its own instructions cannot be wrong.
                 value, source = shown.value, f"{name}: {shown.at}"
                 counts["code"] += 1
+                own.append(entry.name)
             elif entry.name in required or (types is None and kind in _LAYOUT_KINDS):
                 value, source = entry.value, entry.source
                 counts["facts"] += 1
@@ -209,7 +223,8 @@ def _offsets(elf: ElfFile, facts: Kernel, code: Code, notes: list[str]) -> Offse
             else:
                 continue
             if shown is not None and shown.value != value:
-                differences.append(f"{entry.name} is {value} in its {what}, but {shown.at}")
+                where = f"its {what}" if what is not None else f"kernel {facts.version}"
+                differences.append(f"{entry.name} is {value} in {where}, but {shown.at}")
             elif shown is not None and shown.doubt:
                 differences.append(f"{entry.name} is {value} at {shown.at}, but {shown.doubt}")
             elif kind in _LAYOUT_KINDS and value != entry.value:
@@ -226,7 +241,7 @@ def _offsets(elf: ElfFile, facts: Kernel, code: Code, notes: list[str]) -> Offse
         more = f", and {len(differences) - 1} more like this" if len(differences) > 1 else ""
         notes.append(f"contradiction: {differences[0]}{more}")
     label = f"{name}, {what or 'its instructions'}"
-    return Offsets(entries, label=label, file=elf.name)
+    return Offsets(entries, label=label, file=elf.name), tuple(own)
 
 
 def _in_code(elf: ElfFile, name: str, code: Code, *, alone: bool) -> Shown | None:

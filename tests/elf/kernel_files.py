@@ -98,7 +98,7 @@ struct paca_struct {
 };
 typedef void (*ftrace_func_t)(u64, u64, struct ftrace_ops *, struct pt_regs *);
 struct ftrace_ops {
-	char early[OPS_PAD]; ftrace_func_t func; struct ftrace_ops *next; u64 flags; char hash[48]; u64 direct_call;
+	ftrace_func_t func; char early[OPS_PAD]; struct ftrace_ops *next; u64 flags; char hash[48]; u64 direct_call;
 };
 struct bug_entry {
 #if BUG_RELATIVE
