@@ -182,7 +182,12 @@ def _handed_in(kernel: Kernel, name: str, content: str | bytes | None, how: How,
         return assemble_text(kernel, read_text(Path(name)), name, how)
     if isinstance(content, bytes):
         if content.startswith(MAGIC):
-            return read(ElfFile(BytesIO(content), name))
+            elf = ElfFile(BytesIO(content), name)
+            if elf.kind != "object":
+                raise LpgenError(
+                    "is a linked kernel", place=elf.place, hint="give it as a file, which says which it is"
+                )
+            return read(elf)
         return assemble_text(kernel, checked_text(content, name), name, how)
     return assemble_text(kernel, checked_text(content.encode(errors="replace"), name), name, how)
 

@@ -101,12 +101,13 @@ class Fixed:
     """What a linked program has around the code that is looked at, as addresses.
 
     ``toc`` is its TOC pointer, ``externals`` where its code goes for what the unit does not define, ``data`` are bytes
-    that its code reads, by address.
+    that its code reads, by address. ``gates`` are all entry points of functions that the unit does not define.
     """
 
     toc: int
     externals: Mapping[str, int]
     data: tuple[tuple[int, bytes], ...] = ()
+    gates: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass

@@ -5,6 +5,7 @@ Only what can be reached from the entry points is taken, so that a kernel of 500
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterable, Mapping
 
@@ -24,8 +25,10 @@ TOC = ".TOC."
 _TOC_BIAS = 0x8000
 # More instructions than the trampolines of any kernel have.
 MAX_INSTRUCTIONS = 4000
-# How far behind the last entry point a subroutine may be, in bytes.
-_GAP = 0x1000
+# How far from the entry points a subroutine of theirs may be, in bytes.
+_GAP = 0x8000
+# GNU ld: 00000012.plt_branch.NAME, 00000012.long_branch.NAME.
+_STUB = re.compile(r"\.(plt_branch|long_branch)\.")
 _CHUNK = 0x4000
 # The area for out-of-line stubs, and all of the trampolines with what lies between, in bytes.
 _MAX_AREA = 6 << 20
@@ -65,6 +68,7 @@ class _Reader:
         self._symbols = elf.symbols(names)
         self._chunks: dict[int, bytes] = {}
         self._externals: dict[str, int] = {}
+        self._gates: dict[int, str] = {}
         self._found = self._find_entries()
         self.toc = self._find_toc()
 
@@ -130,7 +134,8 @@ class _Reader:
         return int.from_bytes(self._chunks[base][address - base : address - base + 4], "little")
 
     def _name(self, address: int) -> str:
-        below = self._elf.symbols_between(max(address - 0x10000, 0), address + 1)
+        near = self._elf.symbols_between(max(address - 0x10000, 0), address + 1)
+        below = [symbol for symbol in near if symbol.name]
         if not below:
             return f"{address:#x}"
         distance = address - below[-1].value
@@ -141,8 +146,8 @@ class _Reader:
     def _follow(self) -> dict[int, int]:
         """Return the words that can be executed, by address. Notes the C functions that they call."""
         starts = [s.value for name, s in self._found.items() if self._kinds[name] in _FUNC_LIKE]
-        span = (min(starts), max(starts) + _GAP)
-        known = {}
+        span = (min(starts) - _GAP, max(starts) + _GAP)
+        known: dict[int, str] = {}
         for name in FUNCTIONS:
             symbol = self._one(name, code=True)
             if symbol is not None:
@@ -168,7 +173,8 @@ class _Reader:
                 if target is not None and target in known:
                     self._externals[known[target]] = target
                 elif target is not None and target != at + 4:
-                    if links(word) and not span[0] <= target < span[1]:
+                    # A linker's stub, where a branch does not reach, ends in a branch to CTR.
+                    if links(word) and not span[0] <= target < span[1] and not _STUB.search(self._name(target)):
                         raise LpgenError(
                             f"{self._name(at)} calls {self._name(target)}, which kernel {self._kernel.version} has no "
                             "part for in the contract",
@@ -178,6 +184,9 @@ class _Reader:
                 if not falls_through(word):
                     break
                 at += 4
+        # Those of C functions that are reached at all: through a stub their global entry point.
+        reached = set(self._externals) | {name for name in FUNCTIONS if any(name in self._name(at) for at in words)}
+        self._gates = {at: name for at, name in known.items() if name in reached}
         return words
 
     def _references(self, words: Mapping[int, int]) -> set[int]:
@@ -230,7 +239,7 @@ class _Reader:
         for name in self._externals:
             unit.symbols.setdefault(name, Symbol(name, None, 0, "global"))
         referred = self._references(words) - set(self._externals.values())
-        unit.fixed = Fixed(self.toc, self._externals, tuple(self._doublewords(referred)))
+        unit.fixed = Fixed(self.toc, self._externals, tuple(self._doublewords(referred)), self._gates)
         return unit
 
     def _code(self, words: Mapping[int, int]) -> Section:

@@ -88,6 +88,9 @@ class ElfSymbol(NamedTuple):
 def is_elf(path: Path) -> bool:
     """Tell whether a file is there and starts as an ELF file does."""
     try:
+        # A pipe is not looked into: what was read of it would be gone.
+        if not path.is_file():
+            return False
         with path.open("rb") as file:
             return file.read(len(MAGIC)) == MAGIC
     except (OSError, ValueError):
@@ -100,7 +103,8 @@ def open_elf(path: Path) -> Iterator[ElfFile]:
     place = Place(str(path))
     try:
         if not path.is_file():
-            reason = "is a directory, not a file" if path.is_dir() else "there is no such file"
+            reason = "is a directory" if path.is_dir() else "is no regular file"
+            reason = reason if path.exists() else "there is no such file"
             raise LpgenError(reason, place=place, hint=_WANTED)
         stream = path.open("rb")
     except (OSError, ValueError) as error:
@@ -120,9 +124,14 @@ class ElfFile:
         self._stream = stream
         self.name = name
         self.place = Place(name)
-        self.size = stream.seek(0, os.SEEK_END)
-        stream.seek(0)
-        if stream.read(len(MAGIC)) != MAGIC:
+        try:
+            self.size = stream.seek(0, os.SEEK_END)
+            stream.seek(0)
+            magic = stream.read(len(MAGIC))
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise LpgenError(f"cannot be read: {reason}", place=self.place) from None
+        if magic != MAGIC:
             raise LpgenError("is not an ELF file", place=self.place, hint=_WANTED)
         from elftools.elf.elffile import ELFFile
 

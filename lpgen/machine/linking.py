@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lpgen.assembly import Image, Section, Unit, link
+from lpgen.assembly.flow import branch_target
 from lpgen.assembly.reach import gathered, needed
 from lpgen.errors import LpgenError
 from lpgen.kernel.generations import Kernel
@@ -12,12 +13,14 @@ from lpgen.machine.code import TRAP
 from lpgen.machine.engine import PAGE, Engine, branch, words
 from lpgen.machine.places import GROUND, MAX_DATA, MAX_TEXT, MAX_TOC, Ground
 
-# Where the linear map holds what a kernel allocates: beyond every kernel image.
-_LINEAR = 0xC000000100000000
+# Where the linear map may hold what a kernel allocates: beyond its image.
+_LINEARS = (0xC000000100000000, 0xC000000200000000)
+_LINEAR_BYTES = 0x4000000
 _KERNEL = 0xC000000000000000
 _MODULES = 0xD000000000010000
 # How far from .text the functions are put, in bytes: within a branch's reach (32 MiB) from both its ends.
 _NEAR, _FAR = 0x800000, 0x1700000
+_REACH = 0x1F00000
 
 
 def ground_of(unit: Unit) -> Ground:
@@ -29,25 +32,29 @@ def ground_of(unit: Unit) -> Ground:
     if fixed is None:
         return GROUND
     taken = {page for start, size in _pieces(unit) for page in range(start // PAGE, (start + size) // PAGE + 1)}
-    taken |= {fixed.toc // PAGE, *(address // PAGE for address in fixed.externals.values())}
+    taken |= {address // PAGE for address in (fixed.toc, *fixed.externals.values(), *fixed.gates)}
     text = unit.sections[".text"].address
     assert text is not None
+    if text < _KERNEL:
+        raise LpgenError(f"{unit.name} is linked at {text:#x}, which is no kernel address", hint="give a vmlinux")
+    last = _LINEAR_BYTES // PAGE
+    linear = next((at for at in _LINEARS if not any(0 <= page - at // PAGE < last for page in taken)), None)
     tries = [(text + sign * distance) & ~(PAGE - 1) for distance in range(_NEAR, _FAR, PAGE) for sign in (1, -1)]
     functions = next((t for t in tries if t >= _KERNEL and t // PAGE not in taken and t & 0xFFFFFF >= 0x40000), None)
-    if functions is None:
+    if functions is None or linear is None:
         raise LpgenError(f"{unit.name}: no page near .text is free for the callers")
     return Ground(
         text=text,
-        rodata=_LINEAR,
-        more_data=_LINEAR + 0x1100000,
+        rodata=linear,
+        more_data=linear + 0x1100000,
         functions=functions,
-        monitor=_LINEAR + 0x100000,
-        pacas=(_LINEAR + 0xF00000, _LINEAR + 0xF02000),
+        monitor=linear + 0x100000,
+        pacas=(linear + 0xF00000, linear + 0xF02000),
         toc=fixed.toc,
-        function_trace_op=fixed.externals.get("function_trace_op", _LINEAR + 0x10228F8),
-        ops=_LINEAR + 0x1030120,
-        tasks=_LINEAR + 0x1050000,
-        stacks=_LINEAR + 0x2000000,
+        function_trace_op=fixed.externals.get("function_trace_op", linear + 0x10228F8),
+        ops=linear + 0x1030120,
+        tasks=linear + 0x1050000,
+        stacks=linear + 0x2000000,
         modules=_MODULES + (functions & 0xFF000000),
     )
 
@@ -137,13 +144,11 @@ def _load_fixed(unit: Unit, engine: Engine, functions: Mapping[str, int]) -> Ima
     assert fixed is not None
     addresses = {name: s.address for name, s in unit.sections.items() if s.address is not None}
     image = link(unit, addresses=addresses, externals=fixed.externals, toc=fixed.toc)
+    gates = {at: name for at, name in fixed.gates.items() if name in functions}
+    near = {at: name for at, name in gates.items() if abs(functions[name] - at) < _REACH}
     segments = [
         *image.segments,
-        *(
-            (address, words(branch(address, functions[name])))
-            for name, address in fixed.externals.items()
-            if name in functions
-        ),
+        *((at, words(branch(at, functions[name]))) for at, name in near.items()),
     ]
     code = {p for start, data in segments for p in range(start // PAGE, (start + len(data) - 1) // PAGE + 1)}
     for first, last in _runs(sorted(code)):
@@ -152,7 +157,21 @@ def _load_fixed(unit: Unit, engine: Engine, functions: Mapping[str, int]) -> Ima
         engine.write(first * PAGE, words(TRAP) * ((last + 1 - first) * PAGE // 4))
     for address, data in segments:
         engine.write(address, data)
+    for at in gates.keys() - near.keys():
+        _far_gate(engine, at, functions[gates[at]])
     return image
+
+
+def _far_gate(engine: Engine, at: int, gate: int) -> None:
+    """Make ``at``, which is too far for a branch to ``gate``, the same gate, with a way to the monitor of its own."""
+    engine.map_page(at, writable=False)
+    thunk = branch_target(int.from_bytes(engine.read(gate, 4), "little"), gate)
+    assert thunk is not None
+    number = int.from_bytes(engine.read(thunk + 4, 2), "little")
+    base = at & -PAGE | (at + PAGE // 2) & (PAGE - 1) & ~0xFFF
+    entry = engine.add_monitor_entry(base)
+    engine.write(base + 0x800, engine.gate(base + 0x800, number, entry))
+    engine.write(at, words(branch(at, base + 0x800)))
 
 
 def _runs(pages: list[int]) -> list[tuple[int, int]]:

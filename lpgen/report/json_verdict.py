@@ -1,7 +1,8 @@
 """The verdict as JSON. ``schema`` names the format; it changes when a field changes its meaning.
 
 lpgen.verify/1: what was judged (``kernel``, ``generation``, ``options``, ``offsets``, ``command``,
-``assembler``: "lpgen", "GNU as" and its version, or "object" when that was handed in), what was run
+``assembler``: "lpgen", "GNU as" and its version, "object" or "linked kernel" when that was handed in,
+``not_judged``: offsets that were taken from the very instructions that were judged), what was run
 (``seed``, ``callers``, ``watched``, ``interrupted``, ``every_boundary``), the verdict (``holds``, ``broken``,
 ``not_exercised``), and lists: ``statements``, each with how many ``callers`` exercised it, single ``checks``, callers
 that saw it ``broken``, and callers by kind of scenario (``kinds``); ``kinds`` of all callers; ``limits`` of the
@@ -38,6 +39,7 @@ def verdict_json(result: Result) -> dict[str, Any]:
         "options": kernel.options,
         "offsets": kernel.offsets.label,
         "assembler": result.assembler,
+        "not_judged": list(result.taken),
         "seed": result.seed,
         "callers": result.callers,
         "watched": result.watched,

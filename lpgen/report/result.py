@@ -43,6 +43,12 @@ class Result(Verdict):
         return self.unit.made_by
 
     @property
+    def taken(self) -> tuple[str, ...]:
+        """Offsets that were taken from the very instructions that were judged: they cannot have been found wrong."""
+        origin = self.kernel.origin
+        return origin.shown if origin is not None and self.unit.fixed is not None else ()
+
+    @property
     def covered(self) -> CoverageSummary:
         """What the watched calls executed of .text."""
         return self.coverage.summary(self.unit.sections[".text"])

@@ -62,6 +62,9 @@ def verdict_lines(result: Result, width: int = 80, *, kinds: bool = False) -> It
     yield from (Text(line) for line in _coverage_lines(result, width))
     kernel = result.kernel
     yield Text(f"kernel {kernel.version}, generation {kernel.generation}; offsets: {kernel.offsets.label}")
+    if result.taken:
+        said = f"not judged: {', '.join(result.taken)}, which only the kernel's own instructions say"
+        yield from map(Text, _wrapped(said, width, ""))
     if result.assembler != LPGEN:
         made = _AS_IT_IS.get(result.assembler, f"assembled by {result.assembler}")
         yield Text(f"{result.unit.name}: {made}")

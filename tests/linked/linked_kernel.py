@@ -59,9 +59,9 @@ mcount_data:
 """
 SCRIPT = """\
 SECTIONS {{
-	. = 0xc000000000000000;
+	. = {start:#x};
 	.head.text : {{ *(.head.text) }}
-	.text {text:#x} : {{ {pad} *(.text) *(.text.*) *(.tramp.ftrace.text) }}
+	.text {text:#x} : {{ {pad} *(.text) *(.tramp.ftrace.text) . = . + {between}; *(.text.*) }}
 	.rodata : {{ *(.rodata) *(.rodata.*) }}
 	.got ALIGN(256) : {{ *(.got) *(.toc) }}
 	.init.text ALIGN(0x10000) : {{ *(.tramp.ftrace.init) }}
@@ -90,11 +90,18 @@ def emitted(kernel: Kernel, text: str | None = None) -> Unit:
     return assemble_text(kernel, text, kernel.file_name)
 
 
-def link_kernel(folder: Path, kernel: Kernel, unit: Unit, *, distance: int = 0x158000) -> Path:
-    """A vmlinux of ``kernel`` with the trampolines of ``unit``; ``distance`` to function_trace_op in bytes."""
+def link_kernel(
+    folder: Path, kernel: Kernel, unit: Unit, *, distance: int = 0x158000, text: int = TEXT, between: int = 0
+) -> Path:
+    """A vmlinux of ``kernel`` with the trampolines of ``unit``; ``distance`` to function_trace_op in bytes.
+
+    ``text`` is where its .text is, ``between`` how many bytes lie between the trampolines and the C functions.
+    """
     (folder / "entry.o").write_bytes(write_object(unit))
     (folder / "around.S").write_text(AROUND.format(version=kernel.version, distance=distance))
-    script = SCRIPT.format(text=TEXT, pad=PAD, entry=kernel.offsets.get("BUG_ENTRY_SIZE", 12))
+    script = SCRIPT.format(
+        start=text & ~0xFFFF, text=text, pad=PAD, between=between, entry=kernel.offsets.get("BUG_ENTRY_SIZE", 12)
+    )
     (folder / "vmlinux.lds").write_text(script)
     run(PREFIX + "as", "-o", folder / "around.o", folder / "around.S")
     target = folder / "vmlinux"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lpgen.api import judge
+from lpgen.api import judge, verify
 from lpgen.assembly import Unit, assemble, link
 from lpgen.assembly.extract import extract
 from lpgen.assembly.read_linked import read_linked
@@ -16,7 +16,9 @@ from lpgen.contract.verdict import Verdict
 from lpgen.elf.file import open_elf
 from lpgen.errors import LpgenError
 from lpgen.kernel.generations import Kernel, kernel, spans, versions_of
+from lpgen.kernel.vmlinux import kernel_of_vmlinux
 from lpgen.source.emit import emit_source
+from tests.contract.must_fail import ALL, Wrong
 from tests.linked.linked_kernel import PREFIX, emitted, link_kernel, needs_gnu, run
 
 VERSIONS = [version for generation, *_ in spans() for version in versions_of(generation)]
@@ -153,3 +155,62 @@ def test_stripped_and_debug_only(tmp_path: Path) -> None:
     run(PREFIX + "objcopy", "--only-keep-debug", path, tmp_path / "debug")
     with pytest.raises(LpgenError, match="holds debug data only"):
         unit_of(tmp_path / "debug", wanted)
+
+
+# Some of all, and those whose wrong constant a reader could take for a fact of the kernel.
+NAMED = ("caller_breaks_back_chain", "caller_frame_misaligned", "caller_ignores_link", "caller_saves_ccr_off_by_8")
+LINKABLE = [wrong for wrong in ALL if wrong.interrupts is None and wrong.name != "handler_stray_store"]
+SAMPLE = [w for n, w in enumerate(LINKABLE) if n % 12 == 0 or w.name in NAMED]
+
+
+@pytest.mark.parametrize("wrong", SAMPLE, ids=lambda wrong: wrong.name)
+def test_a_wrong_trampoline_breaks_the_same_statements_as_its_text(wrong: Wrong, tmp_path: Path) -> None:
+    """Of a kernel without debug data, read as a person has it: version and offsets by the file itself."""
+    wanted, text = wrong.kernel, wrong.unit()
+    vmlinux = link_kernel(tmp_path, wanted, text)
+    with open_elf(vmlinux) as elf:
+        found = kernel_of_vmlinux(elf, config={**wanted.options, **wanted.numbers}).kernel
+        linked = read_linked(elf, found)
+    expected, verdict = judge(wanted, text, shrink=False), judge(found, linked, shrink=False)
+    assert verdict.broken == expected.broken
+    assert set(verdict.broken) >= set(wrong.breaks) & set(expected.broken)
+    assert verdict.broken
+
+
+def test_what_only_the_code_says_is_said_to_be_unjudged(tmp_path: Path) -> None:
+    wanted = small("6.12")
+    path = link_kernel(tmp_path, wanted, emitted(wanted))
+    result = verify(source=path, callers=30)
+    assert set(result.taken) == {"PACATOC", "PACA_FTRACE_ENABLED", "PACA_THREAD_INFO"}
+    assert "not judged: PACATOC, " in str(result)
+    assert verify("6.12", callers=30).taken == ()
+
+
+def test_wrong_constants_that_the_version_fixes_are_found(tmp_path: Path) -> None:
+    wanted = small("6.12")
+    text = emit_source(wanted).text.replace("TI_livepatch_sp", "24")
+    path = link_kernel(tmp_path, wanted, emitted(wanted, text))
+    assert "X3" in verify(source=path, callers=CALLERS, shrink=False).broken
+
+
+@pytest.mark.parametrize("text", [0xC0000000FFFF8000, 0xC000000100008000, 0xC000000002008000])
+def test_linked_elsewhere(text: int, tmp_path: Path) -> None:
+    wanted = small("6.12")
+    path = link_kernel(tmp_path, wanted, emitted(wanted), text=text)
+    assert verify(source=path, callers=40).broken == []
+
+
+def test_no_kernel_address(tmp_path: Path) -> None:
+    wanted = small("6.12")
+    path = link_kernel(tmp_path, wanted, emitted(wanted), text=0x10008000)
+    with pytest.raises(LpgenError, match="which is no kernel address"):
+        verify(source=path, callers=1)
+
+
+@pytest.mark.parametrize("version", ["5.4.300", "6.12"])
+def test_a_linkers_stub_to_a_far_function(version: str, tmp_path: Path) -> None:
+    """The C functions are more than 32 MB away."""
+    wanted = small(version)
+    path = link_kernel(tmp_path, wanted, emitted(wanted), between=0x2800000)
+    assert ".plt_branch." in run(PREFIX + "nm", path)
+    assert verify(source=path, callers=CALLERS).broken == []
