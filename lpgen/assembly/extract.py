@@ -131,6 +131,7 @@ class _Writer:
         lines += [" */", "\t.abiversion 2", ""]
         for first, end in ((0, 16), (16, 32)):
             lines += [f"\t.irp\tn, {','.join(map(str, range(first, end)))}", "\t.set\tr\\n, \\n", "\t.endr"]
+        lines += [f"\t.set\t{e.name}, {e.value}" for e in self._kernel.offsets.entries if e.name in self._named()]
         if any("cr" in line.text for section in self._unit.sections.values() for line in section.lines):
             lines += ["\t.irp\tn, 0,1,2,3,4,5,6,7", "\t.set\tcr\\n, \\n", "\t.endr"]
         for section in self._unit.sections.values():
@@ -203,6 +204,11 @@ class _Writer:
             yield f"\t.type\t{symbol.name}, @{'function' if symbol.type == 'func' else 'object'}"
         yield f"{symbol.name}:"
 
+    def _named(self) -> set[str]:
+        """Return the constants that the comments name: who changes the text may use them."""
+        words = [_word(s, line.offset) for s in self._unit.sections.values() for line in s.lines]
+        return {*map(self._meaning, words), "GPR0"}
+
     def _equal_words(self, section: Section, at: int, code: Mapping[int, str], symbols: Mapping[int, object]) -> int:
         assert section.address is not None
         end = at + 4
@@ -255,7 +261,8 @@ class _Writer:
             at &= ~3
         if base == _SP:
             gpr = at - self._kernel.offsets["GPR0"]
-            return self._frame.get(at, f"GPR{gpr // 8}" if 0 <= gpr < 256 and gpr % 8 == 0 else "")
+            # A kernel's asm-offsets.h ends with GPR13.
+            return self._frame.get(at, f"GPR0+8*{gpr // 8}" if 0 <= gpr < 256 and gpr % 8 == 0 else "")
         return self._paca.get(at, "") if base == _PACA else ""
 
 

@@ -149,7 +149,8 @@ class _Reader:
         span = (min(starts) - _GAP, max(starts) + _GAP)
         known: dict[int, str] = {}
         for name in FUNCTIONS:
-            symbol = self._one(name, code=True)
+            # An extract that was linked again has them as numbers.
+            symbol = self._one(name, code=True) or self._one(name, code=False)
             if symbol is not None:
                 known[symbol.value] = name
                 # ELFv2 ABI 2.3.2.1: a call that keeps its TOC goes to the local entry point.
@@ -234,7 +235,7 @@ class _Reader:
             self._add_area(unit, area, where, TRAMP_BYTES)
         count = self._found.get(_COUNT)
         if count is not None and not self._executable(count):
-            self._add_area(unit, _COUNT, ".rodata", 4)
+            self._add_area(unit, _COUNT, ".rodata", 4, "a")
         self._add_bug_table(unit, words)
         for name in self._externals:
             unit.symbols.setdefault(name, Symbol(name, None, 0, "global"))
@@ -280,12 +281,12 @@ class _Reader:
         value = symbol.value - (section.address or 0)
         return Symbol(name, section.name, value, binding, _TYPES.get(symbol.type, "notype"), symbol.size, symbol.other)
 
-    def _add_area(self, unit: Unit, name: str, section: str, size: int) -> None:
+    def _add_area(self, unit: Unit, name: str, section: str, size: int, flags: str = "aw") -> None:
         symbol = self._found.get(name)
         if symbol is None or name in unit.symbols:
             return
         data = self._elf.memory(symbol.value, size)
-        unit.sections[section] = Section(section, "aw", "progbits", 4, data, size, address=symbol.value)
+        unit.sections[section] = Section(section, flags, "progbits", 4, data, size, address=symbol.value)
         unit.symbols[name] = self._made(symbol, name, unit.sections[section])
 
     def _add_bug_table(self, unit: Unit, words: Mapping[int, int]) -> None:

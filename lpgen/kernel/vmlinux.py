@@ -16,13 +16,14 @@ from lpgen.kernel.banner import Release, read_release
 from lpgen.kernel.bug_table import bug_entry_size
 from lpgen.kernel.code import Code, Shown, most_common
 from lpgen.kernel.expression import evaluate, fields_of
-from lpgen.kernel.generations import Kernel, Origin, feature_code, required_names
+from lpgen.kernel.generations import Kernel, Origin, feature_code, required_names, spans, versions_of
 from lpgen.kernel.generations import kernel as kernel_facts
 from lpgen.kernel.model import Offset, Offsets
 from lpgen.kernel.names import known_names
 from lpgen.kernel.offsets import layout_macros
 from lpgen.kernel.options import Config, known_options, setting_text
 from lpgen.kernel.symbols import config_of_symbols, read_ikconfig
+from lpgen.kernel.versions import parse_version
 
 OPTION = "--vmlinux"
 DEBUG_LINK = ".gnu_debuglink"
@@ -79,6 +80,7 @@ def kernel_of_vmlinux(
     plain = kernel_facts(chosen, dotconfig=own, shown=shown)
     if own is not None or dotconfig is None:
         notes.append(f"{source}: {', '.join(setting_text(*setting) for setting in plain.options.items())}")
+        notes += _contradicted(elf, plain)
     facts = kernel_facts(chosen, config=config, dotconfig=settled, shown=shown)
     read, shown_names = (offsets, ()) if offsets is not None else _offsets(elf, facts, code, notes)
     made = kernel_facts(chosen, config=config, dotconfig=settled, shown=shown, offsets=read)
@@ -123,6 +125,9 @@ def _version(elf: ElfFile, given: str | None, notes: list[str]) -> str:
         what = "it holds debug data alone" if separate else "it is no whole kernel"
         raise LpgenError(f"has no linux_banner: {what}", place=elf.place, hint="say with --kernel which kernel it is")
     notes.append(_said(release))
+    last = versions_of(list(spans())[-1][0])[-1]
+    if parse_version(release.version)[:2] > parse_version(last)[:2]:
+        notes.append(f"{release.version} is later than {last}, the last kernel that lpgen has facts of: they are taken")
     return release.version
 
 
@@ -144,6 +149,15 @@ def _configuration(elf: ElfFile) -> tuple[Config | None, str]:
     if (found := config_of_symbols(elf)) is not None:
         return found, "configuration, from its symbols"
     return None, "its symbols do not show its configuration (--config takes its .config); taken are"
+
+
+def _contradicted(elf: ElfFile, plain: Kernel) -> list[str]:
+    """Return a note where the symbols show another configuration than the file says."""
+    shown = config_of_symbols(elf) or {}
+    wrong = {name: shown[name] for name, value in plain.options.items() if shown.get(name, value) != value}
+    if not wrong:
+        return []
+    return [f"contradiction: its symbols show {', '.join(setting_text(*setting) for setting in wrong.items())}"]
 
 
 def _functions() -> set[str]:
