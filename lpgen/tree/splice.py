@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from lpgen.errors import LpgenError, Place
+from lpgen.tree.border import Border
 from lpgen.tree.lines import Edit, Lines
 from lpgen.tree.symbols import (
     closes_section,
@@ -76,6 +77,7 @@ class _Splice:
         spans = self._spans()
         anchor = self._anchor(spans)
         self._check_cuts(spans)
+        self._check_border(spans, anchor)
         edit.insert(anchor.first, self._block(anchor))
         if self.own is not None:
             edit.drop(self.own.first, self.own.last)
@@ -234,6 +236,15 @@ class _Splice:
 
     # What may not be cut.
 
+    def _check_border(self, spans: list[_Span], anchor: _Span) -> None:
+        gone = frozenset(unit for span in spans for unit in range(span.first, span.last + 1))
+        own = frozenset() if self.own is None else frozenset(range(self.own.first, self.own.last + 1))
+        border = Border(self.lines, gone - own, own, self.new, anchor.first)
+        border.check_directives()
+        border.check_names(self._is_ours, self.known)
+        for number in sorted(self.ours):
+            border.check_numbers(self.alive[number], self.new.alive(self.worlds[number]))
+
     def _check_cuts(self, spans: list[_Span]) -> None:
         units = self.lines.units
         taken = {unit for span in spans for unit in range(span.first, span.last + 1)}
@@ -252,7 +263,6 @@ class _Splice:
                         place=self.lines.place(before),
                         hint="end it with a branch, or move it",
                     )
-        self._check_labels(taken)
 
     def _check_behind(self, before: int, unit: int) -> None:
         if self._in_own(before):
@@ -271,28 +281,6 @@ class _Splice:
                 place=self.lines.place(unit),
                 hint="keep a function within one #if, or give this code a name with _GLOBAL",
             )
-
-    def _check_labels(self, taken: set[int]) -> None:
-        """Refuse when what stays refers to a label inside of what goes."""
-        units = self.lines.units
-        gone = {
-            name: unit
-            for unit in self.lines.code(0, len(units))
-            if unit in taken and self._is_ours(unit) and not self._in_own(unit)
-            for name in definitions(units[unit].text)
-            if name not in self.known
-        }
-        for unit in self.lines.code(0, len(units)) if gone else ():
-            if unit in taken or not self._is_ours(unit):
-                continue
-            for name in re.findall(r"[A-Za-z_][\w.$]*", units[unit].text):
-                if name in gone:
-                    raise LpgenError(
-                        f"refers to {name}, which stands in what lpgen's text replaces (line "
-                        f"{units[gone[name]].first + 1})",
-                        place=self.lines.place(unit),
-                        hint=f"move {name} out of there, or this with it",
-                    )
 
     # The edit.
 

@@ -13,6 +13,9 @@ _MACRO = re.compile(
 _LABELS = re.compile(r"(?:^|;)\s*((?:[A-Za-z_.0-9$][\w.$]*\s*:(?!:)\s*)+)")
 _NAME = re.compile(r"(?<![\w.$])([A-Za-z_][\w.$]*)\s*:")
 _GLOBL = re.compile(r"\.glob(?:a)?l\s+([\w.$]+(?:\s*,\s*[\w.$]+)*)")
+# What a line gives a value or a body without being a label: X = 1, .set X, 1 and such, and .macro X.
+_ASSIGNED = re.compile(r"(?:^|;)\s*(?:[\w.$]+\s*:(?!:)\s*)*([A-Za-z_.$][\w.$]*)\s*==?(?!=)")
+_SET = re.compile(r"(?<![\w.$])\.(?:set|equ|equiv|eqv|l?comm|macro|weakref)\s+([A-Za-z_.$][\w.$]*)")
 # Says something of what follows, and is no part of the function before.
 _HEAD = re.compile(r"\s*\.(?:globa?l|type|align|balign|p2align|weak|hidden)\b")
 _OUTSIDE = re.compile(
@@ -33,6 +36,11 @@ def definitions(text: str) -> list[str]:
     for labels in _LABELS.finditer(text):
         found += _NAME.findall(labels[1])
     return found
+
+
+def assigned(text: str) -> list[str]:
+    """Return the names that a line gives a value, or the body of a macro."""
+    return [match[1] for pattern in (_ASSIGNED, _SET) for match in pattern.finditer(text)]
 
 
 def is_global(text: str, name: str, declared: frozenset[str]) -> bool:
