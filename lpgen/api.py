@@ -173,6 +173,8 @@ def _handed_in(kernel: Kernel, name: str, content: str | bytes | None, how: How,
     """Return what a person's file ``name`` is, or ``content`` when it is no file."""
 
     def read(elf: ElfFile) -> Unit:
+        what = "an object" if elf.kind == "object" else "a linked program"
+        _for_text(f"{name} is {what}", how)
         return read_object(elf) if elf.kind == "object" else read_linked(elf, kernel, entries)
 
     if content is None:
@@ -190,6 +192,14 @@ def _handed_in(kernel: Kernel, name: str, content: str | bytes | None, how: How,
             return read(elf)
         return assemble_text(kernel, checked_text(content, name), name, how)
     return assemble_text(kernel, checked_text(content.encode(errors="replace"), name), name, how)
+
+
+def _for_text(what: str, how: How) -> None:
+    """Raise LpgenError when something is asked for that is done to text, and ``what`` is none."""
+    asked = {"--assembler": how.assembler != "auto", "--cpp": how.cpp, "-I": how.include_dirs, "-D": how.defines}
+    names = [name for name, given in asked.items() if given]
+    if names:
+        raise LpgenError(f"{what}: {' and '.join(names)} {'is' if len(names) == 1 else 'are'} for text")
 
 
 def assemble_text(kernel: Kernel, text: str, name: str, how: How | None = None) -> Unit:

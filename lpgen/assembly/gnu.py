@@ -1,23 +1,27 @@
 """GNU as and the C preprocessor of gcc, for text that lpgen's own assembler does not know.
 
 Both run with a list of arguments, a time limit and limits on memory and output, in a directory of their own that is
-gone afterwards, Ctrl-C or not. Their complaints come back as one LpgenError with the person's own file and line.
+gone afterwards, Ctrl-C and SIGTERM or not. Their complaints come back as one LpgenError with the person's own file and
+line.
 """
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from io import BytesIO
 from pathlib import Path
+from types import FrameType
 from typing import BinaryIO
 
 from lpgen.assembly.model import Unit
@@ -35,7 +39,12 @@ _OUTPUT = 128 << 20
 _SAID = 64 << 10
 # The names of files in a text may hold anything: the tool gets these instead.
 _ALIAS = "lpgen-file-"
-_ERROR = re.compile(r"^(.*?):(\d+):(?:\d+:)? *(?:[Ff]atal )?[Ee]rror: *(.*)$", re.MULTILINE)
+# FILE:LINE: Error: ..., or without the line, or without both.
+_ERROR = re.compile(
+    r"^(?:(.*?):(?:(\d+):(?:\d+:)?)? *)?(?:[Ff]atal |[Ii]nternal )?[Ee]rror: *(.*)$",
+    re.MULTILINE,
+)
+_BANNER = "Assembler messages:"
 _MARKER = re.compile(r'# (\d+) "((?:\\.|[^"\\])*)"')
 # -many and -mregnames: every instruction, and r3 for 3, whatever the kernel's own flags say.
 _AS_FLAGS = ("-a64", "-mlittle-endian", "-many", "-mregnames", "-g")
@@ -43,21 +52,27 @@ _AS_FLAGS = ("-a64", "-mlittle-endian", "-many", "-mregnames", "-g")
 
 def tool(name: str) -> str | None:
     """Return the path of "as" or "gcc" for ppc64le, None when it is not installed."""
-    return shutil.which(PREFIX + name) or (shutil.which(name) if platform.machine() == "ppc64le" else None)
+    found = shutil.which(PREFIX + name) or (shutil.which(name) if platform.machine() == "ppc64le" else None)
+    return None if found is None else str(Path(found).absolute())
+
+
+def install_hint(name: str) -> str:
+    """Return what a person has to do to have a tool."""
+    return f"apt-get install {PACKAGES[name]}"
 
 
 def _wanted(name: str) -> str:
     found = tool(name)
     if found is None:
-        raise LpgenError(f"{PREFIX}{name} is not installed", hint=f"apt-get install {PACKAGES[name]}")
+        raise LpgenError(f"{PREFIX}{name} is not installed", hint=install_hint(name))
     return found
 
 
 @cache
 def version() -> str:
     """Return what the assembler is called in a report: "GNU as 2.40"."""
-    with tempfile.TemporaryDirectory(prefix="lpgen.") as folder:
-        said, _ = _run([_wanted("as"), "--version"], Path(folder), "")
+    with _folder() as folder:
+        said, _ = _run([_wanted("as"), "--version"], folder, "")
     return f"GNU as {(said.splitlines() or ['?'])[0].rpartition(' ')[2]}"
 
 
@@ -70,32 +85,60 @@ def assemble(
     the line of its first error, and when it is not installed or takes too long.
     """
     program = _wanted("as")
-    searched = [word for folder in (Path(name).parent, *directories) for word in ("-I", str(folder.absolute()))]
+    shown = _as_written((Path(name).parent, *directories))
+    searched = [word for folder in shown for word in ("-I", str(folder))]
     aliases: dict[str, str] = {}
     text = []
+    places = []
     for line, place in lines:
         alias = aliases.setdefault(place.file, f"{_ALIAS}{len(aliases)}")
         text.append(f'# {place.line or 1} "{alias}"\n{line}\n')
+        places.append(place)
     names = {alias: file for file, alias in aliases.items()}
-    with tempfile.TemporaryDirectory(prefix="lpgen.") as made:
-        folder = Path(made)
+
+    def here(place: Place) -> Place:
+        line = place.line or 0
+        if place.file == "text.s":
+            # Each line of the text is the second of two.
+            return places[(line - 1) // 2] if 0 < line <= 2 * len(places) else Place(name)
+        return replace(place, file=_shown(place.file, names, shown))
+
+    with _folder() as folder:
         (folder / "text.s").write_text("".join(text), encoding="utf-8")
         _, error = _run([program, *_AS_FLAGS, *searched, "-o", "text.o", "text.s"], folder, "")
         if error is not None:
-            raise _complaint(error, names, name)
-        with (folder / "text.o").open("rb") as stream:
-            unit = read_object(ElfFile(BytesIO(stream.read()), name))
+            raise _complaint(error, "GNU as", name, here)
+        try:
+            made = (folder / "text.o").read_bytes()
+        except OSError as failed:
+            reason = f"{program} said that all is well, but left no object: {failed.strerror}"
+            raise LpgenError(reason, place=Place(name)) from None
+        unit = read_object(ElfFile(BytesIO(made), name))
     for section in unit.sections.values():
         section.lines = [
-            replace(line, place=_named(line.place, names), template=_template(line.place, names, name, templates))
+            replace(line, place=here(line.place), template=_template(line.place, names, name, templates))
             for line in section.lines
         ]
-        section.relocations = [replace(r, place=_named(r.place, names)) for r in section.relocations]
+        section.relocations = [replace(r, place=here(r.place)) for r in section.relocations]
     return replace(unit, made_by=version())
 
 
-def _named(place: Place, names: Mapping[str, str]) -> Place:
-    return replace(place, file=names.get(place.file, place.file))
+def _as_written(folders: Iterable[Path]) -> dict[Path, str]:
+    """Return directories as a tool in another directory needs them, with what the person wrote."""
+    written: dict[Path, str] = {}
+    for folder in folders:
+        written.setdefault(folder.absolute(), str(folder))
+    return written
+
+
+def _shown(file: str, names: Mapping[str, str], folders: Mapping[Path, str]) -> str:
+    """Return a file as the person named it, or the directory that it was found in."""
+    if file in names or not file.startswith("/"):
+        return names.get(file, file)
+    for folder, written in folders.items():
+        if Path(file).is_relative_to(folder):
+            return str(Path(written) / Path(file).relative_to(folder))
+    return file
 
 
 def _template(
@@ -114,37 +157,38 @@ def preprocess(
     Raises LpgenError with the line of its first error, and when it is not installed or takes too long.
     """
     program = _wanted("gcc")
-    with tempfile.TemporaryDirectory(prefix="lpgen.") as made:
-        folder = Path(made)
+    with _folder() as folder:
         _write_headers(folder / "own", headers)
         _write_headers(folder / "stubs", shipped_headers())
         macros = {"IS_ENABLED(option)": "(option)", "IS_BUILTIN(option)": "(option)", **PREDEFINED, **defines}
         command = [program, "-E", "-x", "assembler-with-cpp", "-nostdinc", "-undef", "-I", str(folder / "own")]
-        if Path(name).is_file():
-            command += ["-iquote", str(Path(name).absolute().parent)]
+        beside = [Path(name).parent] if Path(name).is_file() else []
+        for directory in beside:
+            command += ["-iquote", str(directory.absolute())]
         for directory in (*(d.absolute() for d in directories), folder / "stubs"):
             command += ["-I", str(directory)]
         command += [f"-D{macro}={value}" for macro, value in macros.items()]
         label = re.sub(r"[\x00-\x1f]", "_", name)
         quoted = label.replace("\\", "\\\\").replace('"', '\\"')
         out, error = _run([*command, "-"], folder, f'#line 1 "{quoted}"\n{text}')
-        shown = {str(folder / kind) + "/": "" for kind in ("own", "stubs")}
+        shown = {folder / "own": "", folder / "stubs": "", **_as_written((*beside, *directories))}
+
+        def here(place: Place) -> Place:
+            return replace(place, file=_shown(place.file, {label: name}, shown))
+
         if error is not None:
-            raise _complaint(error, {label: name}, name, shown)
-    return list(_marked(out, {label: name}, shown))
+            raise _complaint(error, "gcc", name, here)
+    return list(_marked(out, here))
 
 
-def _marked(text: str, names: Mapping[str, str], shown: Mapping[str, str]) -> Iterator[SourceLine]:
+def _marked(text: str, here: Callable[[Place], Place]) -> Iterator[SourceLine]:
     """Yield the lines of gcc's output with the places that its line markers give."""
     file, number = "", 0
     for line in text.split("\n"):
         marker = _MARKER.match(line)
         if marker is not None:
             number = int(marker[1])
-            file = re.sub(r"\\(.)", r"\1", marker[2])
-            file = names.get(file, file)
-            for folder, instead in shown.items():
-                file = file.replace(folder, instead)
+            file = here(Place(re.sub(r"\\(.)", r"\1", marker[2]))).file
             continue
         if line.strip():
             yield SourceLine(line, Place(file, number))
@@ -161,16 +205,14 @@ def _write_headers(folder: Path, headers: Mapping[str, str]) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def _complaint(said: str, names: Mapping[str, str], name: str, shown: Mapping[str, str] | None = None) -> LpgenError:
-    """Return the first error in what a tool said, at the person's own file and line."""
+def _complaint(said: str, tool: str, name: str, here: Callable[[Place], Place]) -> LpgenError:
+    """Return the first error in what ``tool`` said, where ``here`` says that the place it names is."""
     found = _ERROR.search(said)
     if found is None:
-        first = next((line.strip() for line in said.splitlines() if line.strip()), "it said nothing")
-        return LpgenError(f"GNU as: {first}", place=Place(name))
-    file = names.get(found[1], found[1])
-    for folder, instead in (shown or {}).items():
-        file = file.replace(folder, instead)
-    return LpgenError(f"GNU {'as' if shown is None else 'cpp'}: {found[3].strip()}", place=Place(file, int(found[2])))
+        lines = (line.strip() for line in said.splitlines() if line.strip() and not line.endswith(_BANNER))
+        return LpgenError(f"{tool}: {next(lines, 'it said nothing')}", place=Place(name))
+    place = here(Place(found[1], int(found[2]))) if found[2] else Place(name)
+    return LpgenError(f"{tool}: {found[3].strip()}", place=place)
 
 
 def _run(command: list[str], folder: Path, given: str) -> tuple[str, str | None]:
@@ -190,7 +232,8 @@ def _run(command: list[str], folder: Path, given: str) -> tuple[str, str | None]
             code = process.wait(SECONDS)
         except subprocess.TimeoutExpired:
             raise LpgenError(f"{name} was not done in {SECONDS} s") from None
-    if code == -signal.SIGINT:
+    # A shell, of a wrapper, answers with 128 more.
+    if code in (-signal.SIGINT, 128 + signal.SIGINT):
         raise KeyboardInterrupt
     with (folder / "stdout").open("rb") as out_:
         output = out_.read().decode("utf-8", "replace")
@@ -206,7 +249,9 @@ def _started(
     command: list[str], folder: Path, stdin: BinaryIO, out: BinaryIO, err: BinaryIO
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start a tool with its limits; it has ended afterwards, whatever came between."""
-    environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TMPDIR": str(folder)}
+    # A relative directory in PATH is not meant in the one where the tool runs.
+    path = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    environment = {"PATH": os.pathsep.join(map(os.path.abspath, path)), "LC_ALL": "C", "TMPDIR": str(folder)}
     try:
         process = subprocess.Popen(
             command,
@@ -238,3 +283,29 @@ def _limit(pid: int) -> None:
             prlimit(pid, what, (limit, limit))
     except (ImportError, AttributeError, OSError, ValueError):
         return
+
+
+class _Terminated(BaseException):
+    pass
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """Make a directory that is gone afterwards; SIGTERM, which would leave it and a tool, waits until it is."""
+
+    def note(number: int, frame: FrameType | None) -> None:
+        raise _Terminated
+
+    own = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if own:
+        signal.signal(signal.SIGTERM, note)
+    try:
+        with tempfile.TemporaryDirectory(prefix="lpgen.") as made:
+            yield Path(made)
+    except _Terminated:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise
+    finally:
+        if own:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)

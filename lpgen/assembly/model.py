@@ -55,7 +55,8 @@ class Section:
 
     ``address`` is where a linked program has it; None: it can be anywhere. ``parts`` are the byte ranges of the
     sections that it was made of, when those were several. ``counted`` are the offsets of the instructions that a run
-    should execute, when that is not every one that has a line.
+    should execute, when that is not every one that has a line. ``unlinked`` are the offsets of words that are not what
+    the file has, because what a relocation of theirs refers to is not there.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Section:
     address: int | None = None
     parts: tuple[tuple[int, int], ...] = ()
     counted: frozenset[int] | None = None
+    unlinked: Mapping[int, Relocation] = field(default_factory=dict)
 
     def part_end(self, offset: int) -> int:
         """Return where the section ends that ``offset`` was in before several were put together."""

@@ -72,8 +72,12 @@ def assemble(
     except UnknownError as error:
         from lpgen.assembly import gnu
 
-        if assembler == "lpgen" or gnu.tool("as") is None:
+        if assembler == "lpgen":
             raise
+        if gnu.tool("as") is None:
+            wanted = f"GNU as would be tried if {gnu.PREFIX}as were installed: {gnu.install_hint('as')}"
+            hint = wanted if error.hint is None else f"{error.hint}; {wanted}"
+            raise LpgenError(error.reason, place=error.place, hint=hint) from error
         own = error
     try:
         return _by_gnu(lines, name, origins, include_dirs)

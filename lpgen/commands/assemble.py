@@ -79,6 +79,9 @@ def command(
     else:
         if form == "obj":
             raise LpgenError(f"{file} is an object already", hint="choose another --format")
+        for option, value in (("-I", include_dirs), ("-D", defines)):
+            if value:
+                raise LpgenError(f"{file} is an object: {option} is for text")
         unit = given
     data: str | bytes
     if form == "obj":

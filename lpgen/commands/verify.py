@@ -226,6 +226,10 @@ def _stoppable() -> Iterator[Callable[[], None]]:
     try:
         yield check
         check()
+    except LpgenError:
+        # It may come of a tool that Ctrl-C ended, too.
+        check()
+        raise
     finally:
         signal.signal(signal.SIGINT, before)
 

@@ -53,7 +53,11 @@ class Coverage:
         """Return the figures for a .text section."""
         # Data in .text, such as the area for out-of-line stubs, is no instruction and has no line.
         counted = section.counted
-        offsets = [line.offset for line in section.lines if counted is None or line.offset in counted]
+        offsets = [
+            line.offset
+            for line in section.lines
+            if counted is None or line.offset in counted or line.offset in self.executed
+        ]
         words = {at: int.from_bytes(section.data[at : at + 4], "little") for at in offsets}
         two_way = [at for at, word in words.items() if conditional(word)]
         return CoverageSummary(

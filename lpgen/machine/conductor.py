@@ -137,7 +137,10 @@ class Conductor:
     def _run(self, state: State, thread: Thread) -> Stop:
         """Run on the cpu that the thread is on, where its task is the current one."""
         self.world.data.run_on(self._paca[thread.number], thread)
-        return self.engine.resume(state)
+        stop = self.engine.resume(state)
+        if stop.kind == "trap":
+            self.world.check_linked(stop.pc)
+        return stop
 
     def _handle_interrupt(self, stop: Stop) -> State:
         """Be the interrupt handler: return the registers to go on with, the same but for the paca after a switch."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from lpgen.assembly import Image, Section, Unit, link
 from lpgen.assembly.flow import branch_target
-from lpgen.assembly.reach import gathered, needed
+from lpgen.assembly.reach import gathered, is_toc, needed
 from lpgen.errors import LpgenError
 from lpgen.kernel.generations import Kernel
 from lpgen.machine.code import TRAP
@@ -117,7 +117,7 @@ def _data_addresses(unit: Unit, ground: Ground) -> dict[str, int]:
     Raises LpgenError for more data than there is room for.
     """
     data = [s for s in unit.sections.values() if "a" in s.flags and s.size and s.name != ".text"]
-    tocs = [section for section in data if section.name.split("#")[0] in (".toc", ".got")]
+    tocs = [section for section in data if is_toc(section.name)]
     tocs = tocs if sum(_room(section) for section in tocs) <= MAX_TOC else []
     rest = [section for section in data if section not in tocs]
     size = sum(_room(section) for section in rest)

@@ -13,6 +13,7 @@ from dataclasses import replace
 from random import Random
 
 from lpgen.assembly import Unit
+from lpgen.errors import LpgenError
 from lpgen.kernel.generations import Kernel
 from lpgen.machine.acceptance import check_entry_points, patch_points
 from lpgen.machine.code import (
@@ -165,6 +166,17 @@ class World:
     def gate(self, number: int) -> Gate:
         """Return what gate ``number`` stands for; a number that none has, from a jump into a thunk, is a wild one."""
         return self._gates[number] if number < len(self._gates) else Gate("wild")
+
+    def check_linked(self, address: int) -> None:
+        """Raise LpgenError if the trap at ``address`` stands for an instruction that could not be linked."""
+        relocation = self.image.unit.sections[".text"].unlinked.get(address - self.ground.text)
+        if relocation is not None:
+            raise LpgenError(
+                f"{self.image.unit.name} executes {self.name_of(address)}, which uses {relocation.symbol}: that is not "
+                "there, or only where no entry point is seen to lead",
+                place=relocation.place,
+                hint="lead there by a branch, or name the address in an instruction or in data that is used",
+            )
 
     def symbol(self, name: str) -> int:
         """Return the address of a symbol of the trampolines."""

@@ -48,6 +48,8 @@ def checked_text(data: bytes, name: str) -> str:
     place = Place(name)
     if len(data) > SIZE_LIMIT:
         raise LpgenError(f"has more than {SIZE_LIMIT >> 20} MiB, too much for assembly text", place=place)
+    if data.startswith((b"!<arch>\n", b"!<thin>\n")):
+        raise LpgenError("is an archive", place=place, hint="give the object in it: ar x takes it out")
     if b"\0" in data:
         raise LpgenError("is a binary file, not assembly text", place=place)
     try:

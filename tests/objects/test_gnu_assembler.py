@@ -126,7 +126,7 @@ def test_errors_of_gnus_tools_are_at_the_persons_line(here: Here, tmp_path: Path
         ran = here("verify", name, "--assembler", "gnu", *more)
         assert ran.error_line == f"lpgen: {name}:3: GNU as: unrecognized opcode: `nonsense'"
     (tmp_path / name).write_text("\n#include <no/such.h>\n")
-    assert here("verify", name, "--cpp").error_line == f"lpgen: {name}:2: GNU cpp: no/such.h: No such file or directory"
+    assert here("verify", name, "--cpp").error_line == f"lpgen: {name}:2: gcc: no/such.h: No such file or directory"
     (tmp_path / "dir").mkdir()
     (tmp_path / "dir" / "inc.h").write_text("\n\tnonsense NUMBER\n")
     (tmp_path / name).write_text('#include "inc.h"\n')
@@ -140,7 +140,12 @@ def test_errors_of_gnus_tools_are_at_the_persons_line(here: Here, tmp_path: Path
 def test_without_the_tools(here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "own.S").write_text(UNKNOWN)
     monkeypatch.setattr(gnu, "tool", lambda name: None)
-    assert here("verify", "own.S").error_line == "lpgen: own.S:1: unknown directive .subsection"
+    assert here("verify", "own.S").error_line == (
+        "lpgen: own.S:1: unknown directive .subsection; GNU as would be tried if powerpc64le-linux-gnu-as were "
+        "installed: apt-get install binutils-powerpc64le-linux-gnu"
+    )
+    ran = here("verify", "own.S", "--assembler", "lpgen")
+    assert ran.error_line == "lpgen: own.S:1: unknown directive .subsection"
     assert "apt-get install binutils-powerpc64le-linux-gnu" in here("verify", "own.S", "--assembler", "gnu").error_line
     assert "apt-get install gcc-powerpc64le-linux-gnu" in here("verify", "own.S", "--cpp").error_line
 

@@ -96,7 +96,7 @@ def test_an_undefined_symbol_that_is_used(tmp_path: Path) -> None:
     with pytest.raises(LpgenError, match=re.escape(f"uses elsewhere (<text>:{line})")):
         World(KERNEL, trampolines(KERNEL, text=text))
     unused = TEXT + '\t.section .text.c, "ax"\nhelper: bl elsewhere\n\tblr\n'
-    World(KERNEL, trampolines(KERNEL, text=unused))
+    World(KERNEL, trampolines(KERNEL, source=objects.gcc(unused, tmp_path, name="unused.S")))
 
 
 @needs_gnu
