@@ -8,7 +8,8 @@ from lpgen.commands.options import CONTEXT
 from lpgen.commands.tree_options import chosen_change, tree_options
 from lpgen.errors import LpgenError
 from lpgen.report.files import write_out
-from lpgen.tree.install import STATE, check_clean, install, revert, reverted
+from lpgen.tree.install import Undo, check_clean, install, revert, reverted
+from lpgen.tree.kept import STATE, has_our_text
 from lpgen.tree.source_tree import source_tree
 from lpgen.tree.unified import counts, unified
 
@@ -58,10 +59,11 @@ def command(
     if not diff:
         click.echo(f"{shown}: has this text already", err=True)
         return
+    replaced = f"; the text before, with changes of others, is kept in {STATE}" if change.changed_by_others() else ""
     install(change)
     added, removed = counts(diff)
     click.echo(
-        f"{shown}: installed for {kernel.version}, +{added} -{removed} lines; --revert takes it out again",
+        f"{shown}: installed for {kernel.version}, +{added} -{removed} lines; --revert takes it out again{replaced}",
         err=True,
     )
 
@@ -70,11 +72,20 @@ def _undo(tree: str, dry_run: bool) -> None:
     where = source_tree(tree)
     found = reverted(where)
     if dry_run:
-        write_out("-", "".join(unified(now, before, entry.path) for entry, now, before in found))
+        write_out("-", "".join(unified(undo.current, undo.before, undo.path) for undo in found))
         return
     revert(where, found)
-    for entry, _, _ in found:
-        click.echo(f"{where.shown(entry.path)}: as it was before lpgen's text", err=True)
+    for undo in found:
+        click.echo(f"{where.shown(undo.path)}: {_told(undo)}", err=True)
+
+
+def _told(undo: Undo) -> str:
+    if undo.kept is None:
+        return "nothing to revert: it is as it was before lpgen's text"
+    more = "".join(f"; {kept.place} leads back to another text that was replaced" for kept in undo.more)
+    if has_our_text(undo.before):
+        return f"as it was before the last install, with a text of lpgen's{more}"
+    return f"as it was before lpgen's text{more}"
 
 
 def _refuse_with_revert(force: bool, version: object, config: object, offsets: object, templates: object) -> None:

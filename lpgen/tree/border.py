@@ -24,7 +24,7 @@ _DEPTH = 20
 
 @dataclass(frozen=True, slots=True)
 class Border:
-    """The file ``lines``, the units ``gone`` that lpgen's text replaces, and ``own``, those of an earlier text of lpgen's.
+    """The file ``lines``, the units ``gone`` that lpgen's text replaces, and ``own``, those of an earlier one.
 
     ``new`` is lpgen's text, which comes before unit ``at``.
     """
@@ -95,10 +95,10 @@ class Border:
 
 
 class _Number(NamedTuple):
-    """A numeric label at ``unit`` (``to`` empty), or a reference to one; ``index`` counts those of a unit."""
+    """A numeric label at ``unit`` (``to`` empty), or a reference to one; ``turn`` counts those of a unit."""
 
     unit: int
-    index: int
+    turn: int
     number: int
     to: str
 
@@ -126,8 +126,8 @@ def _numbers(lines: Lines, units: Iterable[int]) -> Iterator[_Number]:
         if body is not None:
             body.append(told.text)
             continue
-        for index, match in enumerate(_expanded(told.text, macros)):
-            yield _Number(unit, index, int(match[1]), match[3] or "")
+        for turn, match in enumerate(_expanded(told.text, macros)):
+            yield _Number(unit, turn, int(match[1]), match[3] or "")
 
 
 def _expanded(text: str, macros: Mapping[str, list[str]], depth: int = 0) -> Iterator[re.Match[str]]:

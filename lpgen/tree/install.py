@@ -6,18 +6,17 @@ import contextlib
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from lpgen.errors import LpgenError, Place
 from lpgen.kernel.generations import Kernel, kernel_files, symbols_of
-from lpgen.report.files import make_directory, read_text, write_all_atomic
+from lpgen.report.files import make_directory, write_all_atomic
 from lpgen.tree.git import Git, GitMissingError, repository
+from lpgen.tree.kept import STATE, all_kept, as_named, chosen_way, has_our_text, name_of, state, stays, ways_back
 from lpgen.tree.source_tree import SourceTree
 from lpgen.tree.splice import splice
-from lpgen.tree.unified import Kept, blob_id, read_kept, unified
+from lpgen.tree.unified import Kept, blob_id, unified
 
-# In the tree's top. It ignores itself: the kept diffs make no tree dirty.
-STATE = ".lpgen"
 _NAMED = 5
 
 
@@ -26,7 +25,7 @@ class Change:
     """What installing does to one file of a tree.
 
     ``path`` is the file's in the tree. ``current`` is its text now; ``old`` the text without lpgen's earlier doing, as
-    far as lpgen kept it (``kept``); ``new`` the text with lpgen's.
+    far as lpgen kept it (``kept``); ``new`` the text with lpgen's. ``untouched``: now it is as lpgen installed it.
     """
 
     tree: SourceTree
@@ -36,6 +35,13 @@ class Change:
     new: str
     kept: Kept | None
     executable: bool
+    untouched: bool = False
+
+    def changed_by_others(self) -> bool:
+        """Say whether the file has a text that lpgen installed, and changes of others in it."""
+        if self.untouched or not has_our_text(self.current):
+            return False
+        return any(kept.path == self.path for kept in all_kept(self.tree, f"{Path(self.path).name}-*.diff"))
 
     def diff(self, old: str | None = None, prefix: str = "") -> str:
         """Return what turns ``old`` (None: what it was before lpgen) into the new text."""
@@ -51,12 +57,12 @@ def planned(tree: SourceTree, kernel: Kernel, text: str, *, fixed: bool) -> Chan
     """
     path = tree.target(kernel.file, kernel_files())
     current = tree.read(path)
-    kept = _kept_for(tree, path, current)
+    ways = ways_back(tree, path, current)
+    kept = chosen_way(tree, path, current, ways)
     old = current if kept is None else kept.undone(current)
     executable = bool((tree.root / path).stat().st_mode & stat.S_IXUSR)
-    return Change(
-        tree, path, current, old, put(old, kernel, text, file=tree.shown(path), fixed=fixed), kept, executable
-    )
+    new = put(old, kernel, text, file=tree.shown(path), fixed=fixed)
+    return Change(tree, path, current, old, new, kept, executable, untouched=bool(ways))
 
 
 def put(old: str, kernel: Kernel, text: str, *, file: str, fixed: bool) -> str:
@@ -77,7 +83,7 @@ def check_clean(change: Change, *, hint: str) -> None:
     git = repository(change.tree.root, change.tree.named, change.path)
     if git is None:
         return
-    own = {git.prefix + change.path} if change.kept is not None else set()
+    own = {git.prefix + change.path} if change.untouched else set()
     dirty = [name for name in git.dirty(change.path) if name not in own]
     if dirty:
         more = f" and {len(dirty) - _NAMED} more" if len(dirty) > _NAMED else ""
@@ -92,9 +98,9 @@ def install(change: Change) -> None:
     files: dict[Path, str | bytes] = {}
     where = tree.root / STATE
     if diff:
-        files[_state(tree, ".gitignore")] = "*\n"
+        files[state(tree, ".gitignore")] = "*\n"
         # Before the file: whenever the run ends, what is in the tree has its way back.
-        files[_state(tree, _name(change.path, change.new))] = diff
+        files[state(tree, name_of(change.path, change.old, change.new))] = diff
     fresh = [path for path in (where, *files) if not path.exists()]
     files[tree.root / tree.resolved(change.path)] = change.new
     try:
@@ -105,53 +111,93 @@ def install(change: Change) -> None:
         for path in reversed(fresh):
             with contextlib.suppress(OSError):
                 path.rmdir() if path == where else path.unlink()
-        raise _as_named(error, tree) from error
-    if change.kept is not None and change.kept.new != blob_id(change.new):
+        raise as_named(error, tree) from error
+    if change.kept is not None and change.kept.new != blob_id(change.new) and not stays(tree):
         change.kept.file.unlink(missing_ok=True)
 
 
-def reverted(tree: SourceTree) -> list[tuple[Kept, str, str]]:
-    """Return the kept diffs of what is installed, each with the file's text now and before; nothing is written.
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """What --revert does to a file: its text ``current`` becomes ``before``, by ``kept`` (None: nothing is to be done).
 
-    Raises LpgenError when lpgen installed nothing, or all that it installed was changed since.
+    ``more`` are diffs that lead back from the same text to others.
     """
-    kept = list(_all_kept(tree))
-    if not kept:
-        raise LpgenError("lpgen has installed nothing in this tree", place=Place(tree.named))
-    found, changed = [], []
-    for entry in kept:
+
+    path: str
+    current: str
+    before: str
+    kept: Kept | None
+    more: tuple[Kept, ...] = ()
+
+
+def reverted(tree: SourceTree) -> list[Undo]:
+    """Return what --revert does to each file that lpgen installed something in; nothing is written.
+
+    Raises LpgenError when lpgen installed nothing, all that it installed was changed since, or a way back is not sure.
+    """
+    kept: dict[str, list[Kept]] = {}
+    for entry in all_kept(tree):
         path = tree.resolved(entry.path) if ".." not in entry.path else ""
         if path != entry.path:
             raise LpgenError(f"is for {entry.path}, no file of this tree", place=entry.place, hint="remove it")
-        current = tree.read(path) if (tree.root / path).exists() else None
-        if current is not None and blob_id(current) == entry.new:
-            found.append((entry, current, entry.undone(current)))
-        elif current is not None and blob_id(current) == entry.old:
-            found.append((entry, current, current))  # restored by other means: only the diff is left
-        else:
-            changed.append(entry)
-    if not found:
-        raise LpgenError(
-            "was changed since lpgen installed it",
-            place=tree.place(changed[-1].path),
-            hint=f"lpgen's change is kept in {changed[-1].place}, for patch -R -p1",
-        )
+        kept.setdefault(path, []).append(entry)
+    if not kept:
+        raise LpgenError("lpgen has installed nothing in this tree", place=Place(tree.named))
+    found, refused = [], []
+    for path, entries in kept.items():
+        try:
+            found.append(_undo(tree, path, entries))
+        except LpgenError as error:
+            refused.append(error)
+    if not any(undo.kept for undo in found) and refused:
+        raise refused[-1]
     return found
 
 
-def revert(tree: SourceTree, found: Iterable[tuple[Kept, str, str]]) -> None:
+def _undo(tree: SourceTree, path: str, entries: list[Kept]) -> Undo:
+    place = tree.place(path)
+    if not (tree.root / path).exists():
+        raise LpgenError("is not there", place=place, hint=f"lpgen's change of it is kept in {entries[-1].place}")
+    current = tree.read(path)
+    ways = [entry for entry in entries if entry.new == blob_id(current)]
+    if ways:
+        way = chosen_way(tree, path, current, ways)
+        if way is None:
+            names = ", ".join(str(entry.place) for entry in ways)
+            raise LpgenError(
+                f"lpgen's text took the place of {len(ways)} different texts",
+                place=place,
+                hint=f"undo one of {names} with patch -R -p1",
+            )
+        return Undo(path, current, way.undone(current), way, tuple(entry for entry in ways if entry is not way))
+    if any(entry.old == blob_id(current) for entry in entries):
+        return Undo(path, current, current, None)
+    if not has_our_text(current):
+        raise LpgenError("has no text that lpgen installed", place=place, hint=f"what it did is kept in {STATE}")
+    latest = max(entries, key=lambda entry: entry.file.stat().st_mtime_ns)
+    raise LpgenError(
+        "was changed since lpgen installed it",
+        place=place,
+        hint=f"lpgen's change is kept in {latest.place}, for patch -R -p1",
+    )
+
+
+def revert(tree: SourceTree, found: Iterable[Undo]) -> None:
     """Write the files as they were, and forget the diffs. Raises LpgenError when a file cannot be written."""
-    entries = list(found)
+    undone = [undo for undo in found if undo.kept is not None]
     try:
-        write_all_atomic({tree.root / tree.resolved(entry.path): before for entry, _, before in entries})
+        write_all_atomic({tree.root / tree.resolved(undo.path): undo.before for undo in undone})
     except LpgenError as error:
-        raise _as_named(error, tree) from error
-    for entry, _, _ in entries:
-        entry.file.unlink(missing_ok=True)
+        raise as_named(error, tree) from error
+    if stays(tree):
+        return
+    for undo in undone:
+        if undo.kept is not None:
+            undo.kept.file.unlink(missing_ok=True)
     where = tree.root / STATE
     if not any(where.glob("*.diff")):
         with contextlib.suppress(OSError):
-            _state(tree, ".gitignore").unlink(missing_ok=True)
+            state(tree, ".gitignore").unlink(missing_ok=True)
             where.rmdir()
 
 
@@ -175,51 +221,4 @@ def for_git_am(change: Change, kernel: Kernel, text: str, *, fixed: bool) -> tup
         "differs from what is committed: git am would refuse the patch" if raw is not None else "is not committed",
         place=change.tree.place(change.path),
         hint="commit the file, or restore it",
-    )
-
-
-def _name(path: str, new: str) -> str:
-    """Return the name of the diff that leads back from the content ``new``: so it is found by the file as it is."""
-    return f"{PurePosixPath(path).name}-{blob_id(new)[:16]}.diff"
-
-
-def _state(tree: SourceTree, name: str) -> Path:
-    """Return a path in the directory of the kept diffs. Raises LpgenError for a symbolic link in it."""
-    for path in (STATE, f"{STATE}/{name}"):
-        if (tree.root / path).is_symlink():
-            raise LpgenError(
-                "is a symbolic link: lpgen keeps its diffs there", place=tree.place(path), hint="remove it"
-            )
-    return tree.root / STATE / name
-
-
-def _kept_for(tree: SourceTree, path: str, current: str) -> Kept | None:
-    name = _name(path, current)
-    if not (tree.root / STATE / name).exists():
-        return None
-    kept = _read(tree, name)
-    return kept if (kept.path, kept.new) == (path, blob_id(current)) else None
-
-
-def _all_kept(tree: SourceTree) -> Iterable[Kept]:
-    for file in sorted((tree.root / STATE).glob("*.diff")):
-        yield _read(tree, file.name)
-
-
-def _read(tree: SourceTree, name: str) -> Kept:
-    file, place = _state(tree, name), tree.place(f"{STATE}/{name}")
-    if not file.is_file():
-        raise LpgenError("is not a regular file", place=place, hint="remove it")
-    try:
-        return read_kept(read_text(file), file, place)
-    except LpgenError as error:
-        raise _as_named(error, tree) from error
-
-
-def _as_named(error: LpgenError, tree: SourceTree) -> LpgenError:
-    """Return the error with the file as the person named the tree."""
-    if error.place is None or not Path(error.place.file).is_relative_to(tree.root):
-        return error
-    return LpgenError(
-        error.reason, place=tree.place(Path(error.place.file).relative_to(tree.root).as_posix()), hint=error.hint
     )

@@ -140,9 +140,16 @@ def test_restored_by_other_means(lpgen: Here, linux: Path) -> None:
     target = make_tree(linux)
     before = lpgen.tree()
     lpgen("install", "--tree", "linux")
+    installed = target.read_bytes()
     target.write_text(trees.entry())
     ran = lpgen("install", "--tree", "linux", "--revert")
-    assert (ran.code, lpgen.tree()) == (0, before)
+    assert (ran.code, ran.err) == (
+        0,
+        f"linux/{trees.ENTRY}: nothing to revert: it is as it was before lpgen's text\n",
+    )
+    target.write_bytes(installed)
+    assert lpgen("install", "--tree", "linux", "--revert").code == 0
+    assert lpgen.tree() == before
 
 
 @pytest.mark.parametrize(
@@ -210,7 +217,12 @@ def test_committed_it_can_be_installed_again_and_reverted(lpgen: Here, linux: Pa
     assert lpgen("install", "--tree", "linux", "--config", "CONFIG_LIVEPATCH=n").code == 0
     assert lpgen("install", "--tree", "linux", "--revert").code == 0
     assert target.read_text() == trees.entry()
+    # Committed it can come back, and so can what was before it.
+    git(linux, "checkout", "-q", "--", ".")
+    assert lpgen("install", "--tree", "linux", "--revert").code == 0
+    assert target.read_text() == trees.entry()
     # Without what lpgen kept: as of a clone.
+    shutil.rmtree(linux / ".lpgen")
     git(linux, "checkout", "-q", "--", ".")
     installed = target.read_text()
     assert lpgen("install", "--tree", "linux").err.endswith("has this text already\n")
