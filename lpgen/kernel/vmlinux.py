@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 
 from lpgen.elf.btf import read_btf
@@ -14,6 +15,7 @@ from lpgen.elf.file import ElfFile, open_elf
 from lpgen.errors import LpgenError, Place
 from lpgen.kernel.banner import Release, read_release
 from lpgen.kernel.code import Code, Shown, most_common
+from lpgen.kernel.dotconfig import Autoconf, DotConfig
 from lpgen.kernel.expression import evaluate, fields_of
 from lpgen.kernel.generations import Kernel, Origin, feature_code, required_names
 from lpgen.kernel.generations import kernel as kernel_facts
@@ -100,7 +102,9 @@ def merged(own: Config | None, given: Config | None) -> Config | None:
         for option in known_options().values()
         if option.alias in given and option.name not in given
     }
-    return {**own, **given, **aliased}
+    both = {**own, **given, **aliased}
+    made = [config.autoconf for config in (own, given) if isinstance(config, DotConfig)]
+    return DotConfig(both, reduce(Autoconf.then, made)) if made else both
 
 
 def differing(plain: Kernel, made: Kernel) -> dict[str, bool | int]:
