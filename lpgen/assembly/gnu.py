@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from lpgen.assembly.model import Unit
-from lpgen.assembly.preprocess import PREDEFINED, SourceLine, shipped_headers
+from lpgen.assembly.preprocess import SourceLine, definitions, shipped_headers
 from lpgen.assembly.read_object import read_object
 from lpgen.elf.file import ElfFile
 from lpgen.errors import LpgenError, Place
@@ -118,13 +118,14 @@ def preprocess(
         folder = Path(made)
         _write_headers(folder / "own", headers)
         _write_headers(folder / "stubs", shipped_headers())
-        macros = {"IS_ENABLED(option)": "(option)", "IS_BUILTIN(option)": "(option)", **PREDEFINED, **defines}
+        macros = "".join(f"#define {macro} {value}\n" for macro, value in definitions(defines).items())
+        (folder / "macros.h").write_text(macros, encoding="utf-8")  # they can be too many for a list of arguments
         command = [program, "-E", "-x", "assembler-with-cpp", "-nostdinc", "-undef", "-I", str(folder / "own")]
         if Path(name).is_file():
             command += ["-iquote", str(Path(name).absolute().parent)]
         for directory in (*(d.absolute() for d in directories), folder / "stubs"):
             command += ["-I", str(directory)]
-        command += [f"-D{macro}={value}" for macro, value in macros.items()]
+        command += ["-imacros", str(folder / "macros.h")]
         label = re.sub(r"[\x00-\x1f]", "_", name)
         quoted = label.replace("\\", "\\\\").replace('"', '\\"')
         out, error = _run([*command, "-"], folder, f'#line 1 "{quoted}"\n{text}')

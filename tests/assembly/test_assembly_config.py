@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lpgen.api import assemble_text
-from lpgen.assembly import How
+from lpgen.assembly import How, assemble
 from lpgen.assembly.kernel_text import defines
 from lpgen.errors import LpgenError
 from lpgen.kernel.chosen import choose
@@ -113,3 +113,32 @@ def test_minus_d_wins_and_contradicts_no_option() -> None:
         defines(kernel("6.1"), {"CONFIG_LIVEPATCH": "0"})
     with pytest.raises(LpgenError, match=r"=32768; set CONFIG_PPC_FTRACE_OUT_OF_LINE_NUM_RESERVE with --config"):
         defines(kernel("6.13"), {"CONFIG_PPC_FTRACE_OUT_OF_LINE_NUM_RESERVE": "5"})
+
+
+@pytest.mark.parametrize("how", WAYS)
+@pytest.mark.parametrize(
+    ("question", "of"),
+    [("IS_ENABLED", "YM"), ("IS_BUILTIN", "Y"), ("IS_MODULE", "M"), ("IS_REACHABLE", "Y")],
+)
+def test_questions_of_kconfig(question: str, of: str, how: How) -> None:
+    given = {"CONFIG_Y": "1", "CONFIG_M_MODULE": "1", "CONFIG_W": '"x"'}
+    for option in ("Y", "M", "N"):
+        text = f"#if {question}(CONFIG_{option})\n.byte 1\n#else\n.byte 0\n#endif\n.byte {question}(CONFIG_{option})\n"
+        text += f"#if !{question}(CONFIG_{option}) || 0\n.byte 0\n#else\n.byte 1\n#endif\n"
+        made = assemble(text, name="t.S", defines=given, cpp=how.cpp)
+        assert made.sections[".text"].data == bytes([option in of]) * 3
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_macros_that_can_and_cannot_be_defined(how: How) -> None:
+    made = assemble(".byte F(2), G\n", name="t.S", defines={"F(x)": "x+1", "G": "7"}, cpp=how.cpp)
+    assert made.sections[".text"].data == bytes([3, 7])
+    for name, value in (("1x", "1"), ("", "1"), ("a b", "1"), ("F(", "1"), ("G", "1\n#error"), ("x\n", "")):
+        with pytest.raises(LpgenError, match="cannot define"):
+            assemble("nop\n", name="t.S", defines={name: value}, cpp=how.cpp)
+
+
+@needs_gnu
+def test_a_whole_dotconfig_is_not_too_long_for_gcc() -> None:
+    given = {f"CONFIG_SOME_OPTION_{number}": "1" for number in range(6000)}
+    assert assemble("nop\n", name="t.S", defines=given, cpp=True).sections[".text"].size == 4
