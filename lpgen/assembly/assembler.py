@@ -280,7 +280,7 @@ class Assembler:
         return out
 
     def _place_of(self, name: str) -> tuple[str, int]:
-        value = self._layout.fold(self._layout.resolve(name))
+        value = self._layout.fold(self._layout.resolve(name, self._layout.names[name].node))
         if value.absolute:
             return "*ABS*", value.const
         place = self._layout.location(name)

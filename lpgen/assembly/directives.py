@@ -104,7 +104,7 @@ class Directives:
 
     @staticmethod
     def _symbol(text: str, at: Statement) -> str:
-        if not _SYMBOL.fullmatch(text) or text == ".":
+        if not _SYMBOL.fullmatch(text) or text in (".", "$"):
             raise at.error(f"'{text}' is not a symbol name")
         return text
 
@@ -295,9 +295,9 @@ class Directives:
 
 
 def _code_padding(size: int) -> bytes:
-    """Return what GNU as 2.40 puts before an aligned instruction, for its default CPU.
+    """Return what GNU as 2.40 puts before an aligned instruction, for its default CPU, which is -mpower8 -many, too.
 
-    Nops; the last one is ori 2,2,0, which ends a dispatch group; a branch leads over more than four. Zeros when the
+    A build of the kernel has -mpower4 behind that, and a plain nop as the last one. Nops; the last one is ori 2,2,0, which ends a dispatch group; a branch leads over more than four. Zeros when the
     size is no whole number of words.
     """
     if size % 4:

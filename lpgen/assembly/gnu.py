@@ -37,8 +37,9 @@ _SAID = 64 << 10
 _ALIAS = "lpgen-file-"
 _ERROR = re.compile(r"^(.*?):(\d+):(?:\d+:)? *(?:[Ff]atal )?[Ee]rror: *(.*)$", re.MULTILINE)
 _MARKER = re.compile(r'# (\d+) "((?:\\.|[^"\\])*)"')
-# -many and -mregnames: every instruction, and r3 for 3, whatever the kernel's own flags say.
-_AS_FLAGS = ("-a64", "-mlittle-endian", "-many", "-mregnames", "-g")
+# -many and -mregnames: every instruction, and r3 for 3, whatever the kernel's own flags say. -mpower8 before it, as gcc
+# gives it for the kernel's CPU: with -many alone the hints of branches, mftb and padding are those of older CPUs.
+_AS_FLAGS = ("-a64", "-mlittle-endian", "-mpower8", "-many", "-mregnames", "-g")
 
 
 def tool(name: str) -> str | None:

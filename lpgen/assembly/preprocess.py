@@ -32,8 +32,8 @@ PREDEFINED: Mapping[str, str] = {
     "CONFIG_CPU_LITTLE_ENDIAN": "1",
     "CONFIG_PPC64_ELF_ABI_V2": "1",
 }
-# The questions of linux/kconfig.h: 1 for an option that is on (a macro that is 1), 0 for every other. What stands behind
-# the comma of _lpgen_is_1 is the second argument of _lpgen_second, and any other name leaves one argument before.
+# The questions of linux/kconfig.h: 1 for an option that is on (a macro that is 1), 0 for every other. What stands
+# behind the comma of _lpgen_is_1 is the second argument of _lpgen_second; any other name leaves one argument before.
 _QUESTIONS: Mapping[str, str] = {
     "_lpgen_is_1": "0,",
     "_lpgen_second(junk, answer, ...)": "answer",
