@@ -213,7 +213,7 @@ def assemble_text(kernel: Kernel, text: str, name: str, how: How | None = None) 
         name=name,
         headers=headers(kernel),
         include_dirs=[Path(folder) for folder in how.include_dirs],
-        defines=kernel_defines(kernel) | dict(how.defines),
+        defines=kernel_defines(kernel, how.defines),
         origins=template_lines(text, kernel=kernel),
         isolated=True,
         assembler=how.assembler,

@@ -98,6 +98,8 @@ class Assembler:
 
     def _instruction(self, mnemonic: str, rest: str, at: Statement) -> None:
         part = self._layout.current
+        if rest.startswith("(") and (mnemonic.isupper() or f"{mnemonic}(" in at.text) and not isa.forms(mnemonic):
+            raise at.error(f"{mnemonic} is not defined as a macro", "give the header that defines it with -I")
         given = [operands.read(text, self._layout) for text in split_arguments(rest)]
         forms = isa.forms(mnemonic)
         form = operands.choose(forms, given) if forms else None
@@ -280,7 +282,7 @@ class Assembler:
         return out
 
     def _place_of(self, name: str) -> tuple[str, int]:
-        value = self._layout.fold(self._layout.resolve(name))
+        value = self._layout.fold(self._layout.resolve(name, self._layout.names[name].node))
         if value.absolute:
             return "*ABS*", value.const
         place = self._layout.location(name)

@@ -104,7 +104,7 @@ class Directives:
 
     @staticmethod
     def _symbol(text: str, at: Statement) -> str:
-        if not _SYMBOL.fullmatch(text) or text == ".":
+        if not _SYMBOL.fullmatch(text) or text in (".", "$"):
             raise at.error(f"'{text}' is not a symbol name")
         return text
 
@@ -295,10 +295,10 @@ class Directives:
 
 
 def _code_padding(size: int) -> bytes:
-    """Return what GNU as 2.40 puts before an aligned instruction, for its default CPU.
+    """Return what GNU as 2.40 puts before an aligned instruction, for its default CPU, which is -mpower8 -many, too.
 
-    Nops; the last one is ori 2,2,0, which ends a dispatch group; a branch leads over more than four. Zeros when the
-    size is no whole number of words.
+    Nops; the last one is ori 2,2,0, which ends a dispatch group (-mpower4, as the kernel's own Makefile has it, makes
+    it a nop like the others); a branch leads over more than four. Zeros when the size is no whole number of words.
     """
     if size % 4:
         return bytes(size)

@@ -153,7 +153,7 @@ class _Parser:
         if kind == "char":
             return ("num", character(value))
         if kind == "sym":
-            if value == ".":
+            if value in (".", "$"):
                 return self.names.here()
             known = self.names.lookup(value)
             if known is not None:

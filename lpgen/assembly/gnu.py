@@ -25,7 +25,7 @@ from types import FrameType
 from typing import BinaryIO
 
 from lpgen.assembly.model import Unit
-from lpgen.assembly.preprocess import PREDEFINED, SourceLine, shipped_headers
+from lpgen.assembly.preprocess import SourceLine, definitions, shipped_headers
 from lpgen.assembly.read_object import read_object
 from lpgen.elf.file import ElfFile
 from lpgen.errors import LpgenError, Place
@@ -46,8 +46,9 @@ _ERROR = re.compile(
 )
 _BANNER = "Assembler messages:"
 _MARKER = re.compile(r'# (\d+) "((?:\\.|[^"\\])*)"')
-# -many and -mregnames: every instruction, and r3 for 3, whatever the kernel's own flags say.
-_AS_FLAGS = ("-a64", "-mlittle-endian", "-many", "-mregnames", "-g")
+# -many and -mregnames: every instruction, and r3 for 3, whatever the kernel's own flags say. -mpower8 before it, as gcc
+# gives it for the kernel's CPU: with -many alone the hints of branches, mftb and padding are those of older CPUs.
+_AS_FLAGS = ("-a64", "-mlittle-endian", "-mpower8", "-many", "-mregnames", "-g")
 
 
 def tool(name: str) -> str | None:
@@ -160,14 +161,15 @@ def preprocess(
     with _folder() as folder:
         _write_headers(folder / "own", headers)
         _write_headers(folder / "stubs", shipped_headers())
-        macros = {"IS_ENABLED(option)": "(option)", "IS_BUILTIN(option)": "(option)", **PREDEFINED, **defines}
+        macros = "".join(f"#define {macro} {value}\n" for macro, value in definitions(defines).items())
+        (folder / "macros.h").write_text(macros, encoding="utf-8")  # they can be too many for a list of arguments
         command = [program, "-E", "-x", "assembler-with-cpp", "-nostdinc", "-undef", "-I", str(folder / "own")]
         beside = [Path(name).parent] if Path(name).is_file() else []
         for directory in beside:
             command += ["-iquote", str(directory.absolute())]
         for directory in (*(d.absolute() for d in directories), folder / "stubs"):
             command += ["-I", str(directory)]
-        command += [f"-D{macro}={value}" for macro, value in macros.items()]
+        command += ["-imacros", str(folder / "macros.h")]
         label = re.sub(r"[\x00-\x1f]", "_", name)
         quoted = label.replace("\\", "\\\\").replace('"', '\\"')
         out, error = _run([*command, "-"], folder, f'#line 1 "{quoted}"\n{text}')

@@ -339,6 +339,7 @@ mr[.] ra,rs = or[.] ra,rs,rs
 not[.] ra,rs = nor[.] ra,rs,rs
 lnia rt = addpcis rt,0 ;base
 mftb rt = mfspr rt,268 ;base
+mftbu rt = mfspr rt,269 ;base
 cmpd ra,rb = cmp 0,1,ra,rb
 cmpd bf,ra,rb = cmp bf,1,ra,rb
 cmpw ra,rb = cmp 0,0,ra,rb

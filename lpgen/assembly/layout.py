@@ -42,12 +42,16 @@ class Part:
 
 @dataclass
 class Name:
-    """A symbol under construction: a label (section and offset), set to an expression (node), or neither yet."""
+    """A symbol under construction: a label (section and offset), set to an expression (node), or neither yet.
+
+    ``first`` is what it was first set to: what a use before that means, as with GNU as.
+    """
 
     name: str
     section: str | None = None
     offset: int = 0
     node: Node | None = None
+    first: Node | None = None
     fixed: bool = False
     binding: Binding = "local"
     type: SymbolType = "notype"
@@ -173,6 +177,7 @@ class Layout:
             first = f"it is defined at {symbol.place.place}" if symbol.place is not None else None
             raise at.error(f"symbol '{name}' is already defined", first)
         symbol.node, symbol.fixed, symbol.place = parsed.node, once, at
+        symbol.first = symbol.first or parsed.node
         self._inherit(symbol)
         return parsed.node
 
@@ -227,10 +232,11 @@ class Layout:
         return Value(expr.wrap(const), terms)
 
     def resolve(self, name: str, node: Node | None = None) -> Value:
-        """Return a symbol's value; ``node`` is what it was set to at the point of use."""
+        """Return a symbol's value; ``node`` is what it was set to at the point of use, None for a use before that."""
         symbol = self.names.get(name)
         last = symbol.node if symbol is not None else None
-        node = last if node is None else node
+        if node is None and symbol is not None:
+            node = symbol.first
         if node is None:
             return Value(0, {name: 1})
         value = expr.evaluate(node, self.fold, self.resolve)

@@ -32,7 +32,24 @@ PREDEFINED: Mapping[str, str] = {
     "CONFIG_CPU_LITTLE_ENDIAN": "1",
     "CONFIG_PPC64_ELF_ABI_V2": "1",
 }
+# The questions of linux/kconfig.h: 1 for an option that is on (a macro that is 1), 0 for every other. What stands
+# behind the comma of _lpgen_is_1 is the second argument of _lpgen_second; any other name leaves one argument before.
+_QUESTIONS: Mapping[str, str] = {
+    "_lpgen_is_1": "0,",
+    "_lpgen_second(junk, answer, ...)": "answer",
+    "_lpgen_answer(junk)": "_lpgen_second(junk 1, 0, 0)",
+    "_lpgen_paste(value)": "_lpgen_answer(_lpgen_is_##value)",
+    "_lpgen_either(junk, other)": "_lpgen_second(junk 1, other, 0)",
+    "_lpgen_or_(one, other)": "_lpgen_either(_lpgen_is_##one, other)",
+    "_lpgen_or(one, other)": "_lpgen_or_(one, other)",
+    "__is_defined(option)": "_lpgen_paste(option)",
+    "IS_BUILTIN(option)": "__is_defined(option)",
+    "IS_MODULE(option)": "__is_defined(option##_MODULE)",
+    "IS_REACHABLE(option)": "__is_defined(option)",
+    "IS_ENABLED(option)": "_lpgen_or(IS_BUILTIN(option), IS_MODULE(option))",
+}
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
+_MACRO = re.compile(r"[A-Za-z_]\w*(?:\((?: *[A-Za-z_]\w* *,)* *(?:[A-Za-z_]\w*|\.\.\.)? *\))?", re.ASCII)
 _MAX_INCLUDES = 100
 _HEADERS = "assembly/headers"
 _MAX_TOKENS = 4_000_000
@@ -93,20 +110,29 @@ def shipped_headers() -> dict[str, str]:
     return {name: read_data(f"{_HEADERS}/{name}") for name in data_names(_HEADERS)}
 
 
+def definitions(defines: Mapping[str, str]) -> dict[str, str]:
+    """Return all macros that are there before the first line, ``defines`` among them: NAME or NAME(x) to its text.
+
+    Raises LpgenError for one that cannot be defined.
+    """
+    for macro, value in defines.items():
+        if not _MACRO.fullmatch(macro):
+            raise LpgenError(f"cannot define '{macro}': not a C identifier")
+        if set(value) & {"\n", "\r"}:
+            raise LpgenError(f"cannot define '{macro}': its text is more than one line")
+    return {**_QUESTIONS, **PREDEFINED, **defines}
+
+
 def preprocess(text: str, name: str, *, sources: Sources, defines: Mapping[str, str]) -> list[SourceLine]:
     """Return the lines of ``text`` after comments, directives and macros, without empty lines.
 
     pcpp is loaded only when the text has a directive or names a macro. Raises LpgenError with file and line.
     """
     lines = clean(text, name)
-    for macro in defines:
-        if not _IDENTIFIER.fullmatch(macro):
-            raise LpgenError(f"cannot define '{macro}': not a C identifier")
-    macros = {**PREDEFINED, **defines}
+    macros = definitions(defines)
+    names = {macro.partition("(")[0] for macro in macros}
     used = set(_IDENTIFIER.findall("\n".join(lines)))
-    if not any(DIRECTIVE.match(line) for line in lines) and used.isdisjoint(
-        (*macros, "__FILE__", "__LINE__", "IS_ENABLED")
-    ):
+    if not any(DIRECTIVE.match(line) for line in lines) and used.isdisjoint((*names, "__FILE__", "__LINE__")):
         return [SourceLine(line, Place(name, i)) for i, line in enumerate(lines, 1) if line and not line.isspace()]
     return _run(lines, name, sources, macros)
 
@@ -114,9 +140,6 @@ def preprocess(text: str, name: str, *, sources: Sources, defines: Mapping[str, 
 def _run(lines: list[str], name: str, sources: Sources, macros: Mapping[str, str]) -> list[SourceLine]:
     engine = _engine_class()(sources)
     try:
-        for test in ("IS_ENABLED", "IS_BUILTIN"):
-            # linux/kconfig.h's macros in an #if: an option that is not defined counts as 0.
-            engine.define(f"{test}(option) (option)")
         for macro, value in macros.items():
             engine.define(f"{macro} {value}" if value else macro)
         return list(_collect(engine, engine.start(lines, name)))

@@ -224,10 +224,10 @@ class Expander:
         elif lower == ".exitm":
             self._exit(at)
         elif lower == ".purgem":
-            if self._macros.pop(rest, None) is None:
+            if self._macros.pop(rest.lower(), None) is None:
                 raise at.error(f"no macro '{rest}' to purge")
-        elif word in self._macros:
-            self._call(self._macros[word], rest, at)
+        elif lower in self._macros:
+            self._call(self._macros[lower], rest, at)
         else:
             self._target.execute(word, rest, replace(at, text=text))
 
@@ -286,7 +286,7 @@ class Expander:
         if word == ".macro":
             macro = self._declare(rest, at)
             macro.body = body
-            self._macros[macro.name] = macro
+            self._macros[macro.name.lower()] = macro  # GNU as does not tell LD from ld
             return
         rounds: list[dict[str, str]]
         if word == ".rept":
@@ -335,7 +335,7 @@ class Expander:
         if match is None:
             raise at.error(".macro needs a name")
         name = match[1]
-        if name in self._macros:
+        if name.lower() in self._macros:
             raise at.error(f"macro '{name}' is already defined", "use .purgem to define it anew")
         parameters = []
         for text in macro_arguments(match[2]):

@@ -14,7 +14,7 @@ import click
 from lpgen.assembly import Section, Unit, assemble, write_object
 from lpgen.assembly.linker import flat
 from lpgen.assembly.read_object import read_object
-from lpgen.commands.options import CONTEXT, chosen_kernel, kernel_options
+from lpgen.commands.options import CONTEXT, chosen_kernel, kernel_options, macros
 from lpgen.elf.file import ElfFile, is_elf, open_elf
 from lpgen.errors import LpgenError
 from lpgen.kernel.generations import Kernel
@@ -123,10 +123,6 @@ def _assemble(
     from lpgen.assembly.kernel_text import headers
     from lpgen.source.origin import template_lines
 
-    macros = kernel_defines(kernel)
-    for setting in defines:
-        name, equals, value = setting.partition("=")
-        macros[name] = value if equals else "1"
     for folder in include_dirs:
         if not Path(folder).is_dir():
             raise LpgenError(f"-I {folder}: is no directory")
@@ -135,7 +131,7 @@ def _assemble(
         name=STDIN if file == "-" else file,
         headers=headers(kernel),
         include_dirs=[Path(folder) for folder in include_dirs],
-        defines=macros,
+        defines=kernel_defines(kernel, macros(defines)),
         origins=template_lines(text, kernel=kernel),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,9 @@ from lpgen.errors import LpgenError
 from lpgen.kernel.chosen import choose, is_linked
 from lpgen.kernel.generations import DEFAULT_VERSION, Kernel
 from lpgen.kernel.options import parse_setting
+
+if TYPE_CHECKING:
+    from lpgen.kernel.dotconfig import DotConfig
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 
@@ -144,13 +147,13 @@ def chosen_entries(entry: tuple[str, ...], file: str | None) -> dict[str, str]:
     return found
 
 
-def chosen_config(config: tuple[str, ...]) -> tuple[dict[str, bool | int], dict[str, bool | int] | None]:
+def chosen_config(config: tuple[str, ...]) -> tuple[dict[str, bool | int], DotConfig | None]:
     """Return the settings that --config names one by one, and what the .config files among them say (None: none).
 
     Later ones win over earlier ones. Raises LpgenError for what is neither a setting nor a .config.
     """
     wanted: dict[str, bool | int] = {}
-    dotconfig: dict[str, bool | int] | None = None
+    dotconfig: DotConfig | None = None
     for setting in config:
         parsed = parse_setting(setting)
         if parsed is not None:
@@ -158,7 +161,8 @@ def chosen_config(config: tuple[str, ...]) -> tuple[dict[str, bool | int], dict[
         elif setting and "=" not in setting and Path(setting).exists():
             from lpgen.kernel.dotconfig import read_dotconfig
 
-            dotconfig = (dotconfig or {}) | read_dotconfig(Path(setting))
+            read = read_dotconfig(Path(setting))
+            dotconfig = read if dotconfig is None else dotconfig.then(read)
         else:
             raise LpgenError(
                 f"--config {setting!r}: neither a setting nor a file",

@@ -1,8 +1,10 @@
-"""A kernel's .config: the options that it sets, of those that lpgen knows."""
+"""A kernel's .config: the options that it sets, and what autoconf.h makes of all of them."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from lpgen.errors import LpgenError, Place
@@ -24,7 +26,34 @@ _ELSEWHERE = {"CONFIG_CPU_BIG_ENDIAN": "big-endian", "CONFIG_PPC32": "32-bit"}
 _LE = "lpgen is for ppc64le"
 
 
-def read_dotconfig(path: Path) -> dict[str, bool | int]:
+@dataclass(frozen=True)
+class Autoconf:
+    """The C macros that the options of a .config become; None: the .config has the option off.
+
+    ``whole``: what it does not mention is off, too.
+    """
+
+    macros: Mapping[str, str | None]
+    whole: bool
+
+    def then(self, other: Autoconf) -> Autoconf:
+        """Return the macros of both, the other's where both say something."""
+        return Autoconf({**self.macros, **other.macros}, self.whole or other.whole)
+
+
+class DotConfig(dict[str, bool | int]):
+    """What a .config says of the options that lpgen knows; ``autoconf`` is what it says of all."""
+
+    def __init__(self, settings: Mapping[str, bool | int], autoconf: Autoconf) -> None:
+        super().__init__(settings)
+        self.autoconf = autoconf
+
+    def then(self, other: DotConfig) -> DotConfig:
+        """Return what both say, the other where both do."""
+        return DotConfig({**self, **other}, self.autoconf.then(other.autoconf))
+
+
+def read_dotconfig(path: Path) -> DotConfig:
     """Return what the .config at ``path`` says of the options that lpgen knows: on, off, or a number.
 
     Options that it does not mention are not in the result, but for those that a whole one, which Kconfig wrote, would
@@ -34,11 +63,12 @@ def read_dotconfig(path: Path) -> dict[str, bool | int]:
     return parse_dotconfig(_read(path), str(path))
 
 
-def parse_dotconfig(text: str, file: str) -> dict[str, bool | int]:
+def parse_dotconfig(text: str, file: str) -> DotConfig:
     """Return what the text of a .config says, as ``read_dotconfig`` does; errors name ``file``."""
     lines = text.splitlines()
     known = known_options()
     found: dict[str, bool | int] = {}
+    macros: dict[str, str | None] = {}
     options = 0
     for number, line in enumerate(lines, 1):
         place = Place(file, number)
@@ -46,6 +76,7 @@ def parse_dotconfig(text: str, file: str) -> dict[str, bool | int]:
             raise LpgenError(f"is the .config of another architecture, {architecture[1]}", place=place, hint=_LE)
         if (off := _NOT_SET.fullmatch(line.rstrip())) is not None:
             options += 1
+            macros |= _macros(off[1], "n")
             if off[1] in known:
                 found[off[1]] = _checked(off[1], False, place)
             continue
@@ -58,13 +89,23 @@ def parse_dotconfig(text: str, file: str) -> dict[str, bool | int]:
         name, value = setting[1], setting[2].strip()
         if name in _ELSEWHERE and value == "y":
             raise LpgenError(f"is the .config of a {_ELSEWHERE[name]} kernel: {name}=y", place=place, hint=_LE)
+        macros |= _macros(name, value)
         if name in known:
             found[name] = _value(name, value, place)
-    if _WHOLE in [line.rstrip() for line in lines[:HEAD_LINES]]:
+    whole = _WHOLE in [line.rstrip() for line in lines[:HEAD_LINES]]
+    if whole:
         found = {name: False for name, option in known.items() if not option.prompt} | found
     if not options:
         raise LpgenError("sets no option: it is no .config", place=Place(file), hint=_WANTED)
-    return found
+    return DotConfig(found, Autoconf(macros, whole))
+
+
+def _macros(name: str, value: str) -> dict[str, str | None]:
+    """Return what include/generated/autoconf.h says of an option."""
+    module = f"{name}_MODULE"
+    if value in ("y", "m", "n"):
+        return {name: "1" if value == "y" else None, module: "1" if value == "m" else None}
+    return {name: value}
 
 
 def _value(name: str, value: str, place: Place) -> bool | int:

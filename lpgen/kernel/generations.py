@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from lpgen.errors import LpgenError
+from lpgen.kernel.dotconfig import Autoconf, DotConfig
 from lpgen.kernel.names import closest, known_names
 from lpgen.kernel.offsets import Offsets, check_kernel_offsets, check_offsets, default_offsets, layout_span
 from lpgen.kernel.options import Config, Option, check_setting, known_options
@@ -88,6 +89,7 @@ class Kernel:
     lines): how section 5 of the contract lays out a stack. ``new_offsets`` are the names that the kernel change adds to
     asm-offsets.c; the kernel defines the others anyway. ``change_files`` are the files of `lpgen emit --all`.
     ``origin`` is what they were read from: a kernel's vmlinux, its build directory; None for lpgen's own.
+    ``autoconf`` are the macros of all options of its .config, None without one.
     """
 
     version: str
@@ -111,6 +113,7 @@ class Kernel:
     feature_options: Mapping[str, tuple[str, ...]] = field(hash=False, default_factory=dict)
     unless: Mapping[str, str] = field(hash=False, default_factory=dict)
     origin: Origin | None = None
+    autoconf: Autoconf | None = field(hash=False, default=None)
 
     @property
     def offsets_file(self) -> str | None:
@@ -184,6 +187,7 @@ def kernel(
         numbers=numbers,
         feature_options={name: tuple(feature.get("options", ())) for name, feature in declared.items()},
         unless={name: feature["unless"] for name, feature in declared.items() if "unless" in feature},
+        autoconf=dotconfig.autoconf if isinstance(dotconfig, DotConfig) else None,
     )
     if offsets is not None:
         check_offsets(offsets, required_names(made))

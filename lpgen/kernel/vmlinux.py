@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 
 from lpgen.elf.btf import read_btf
@@ -15,6 +16,7 @@ from lpgen.errors import LpgenError, Place
 from lpgen.kernel.banner import Release, read_release
 from lpgen.kernel.bug_table import bug_entry_size
 from lpgen.kernel.code import Code, Shown, most_common
+from lpgen.kernel.dotconfig import Autoconf, DotConfig
 from lpgen.kernel.expression import evaluate, fields_of
 from lpgen.kernel.generations import Kernel, Origin, feature_code, required_names, spans, versions_of
 from lpgen.kernel.generations import kernel as kernel_facts
@@ -106,7 +108,9 @@ def merged(own: Config | None, given: Config | None) -> Config | None:
         for option in known_options().values()
         if option.alias in given and option.name not in given
     }
-    return {**own, **given, **aliased}
+    both = {**own, **given, **aliased}
+    made = [config.autoconf for config in (own, given) if isinstance(config, DotConfig)]
+    return DotConfig(both, reduce(Autoconf.then, made)) if made else both
 
 
 def differing(plain: Kernel, made: Kernel) -> dict[str, bool | int]:

@@ -2,6 +2,7 @@
 #ifndef _LPGEN_ASM_BUG_H
 #define _LPGEN_ASM_BUG_H
 #include <asm/asm-offsets.h>
+#include <asm/extable.h>
 
 /*
  * One __bug_table entry of BUG_ENTRY_SIZE bytes. With CONFIG_DEBUG_BUGVERBOSE: the trapping instruction, the file name,
@@ -27,5 +28,11 @@
 	.short \flags
 	.org 5001b + BUG_ENTRY_SIZE
 	.popsection
+.endm
+
+/* A warning's trap is one that execution goes on behind. */
+.macro EMIT_WARN_ENTRY addr, file, line, flags
+	EX_TABLE(\addr, \addr + 4)
+	EMIT_BUG_ENTRY \addr, \file, \line, \flags
 .endm
 #endif

@@ -1,6 +1,7 @@
 /* lpgen's stand-in for asm/ppc_asm.h: only what ftrace and livepatch entry code uses. */
 #ifndef _LPGEN_ASM_PPC_ASM_H
 #define _LPGEN_ASM_PPC_ASM_H
+#include <asm/extable.h>
 
 /* GNU as takes r0..r31 as symbols unless they carry a percent sign. */
 #define r0 %r0
@@ -221,8 +222,23 @@
 #define SAVE_NVGPRS(base) SAVE_GPRS(14, 31, base)
 #define REST_NVGPRS(base) REST_GPRS(14, 31, base)
 
+/* li FIRST, 0 .. li LAST, 0 */
+.macro LPGEN_ZERO first, last
+	li	\first, 0
+	.if (\first) < (\last)
+	LPGEN_ZERO \first+1, \last
+	.endif
+.endm
+#define ZEROIZE_GPRS(first, last) LPGEN_ZERO first, last
+#define ZEROIZE_GPR(n) ZEROIZE_GPRS(n, n)
+#define ZEROIZE_NVGPRS() ZEROIZE_GPRS(14, 31)
+
 #define LOAD_PACA_TOC() ld r2, PACATOC(r13)
 #define LOAD_REG_ADDR(reg, name) addis reg, r2, name@toc@ha; addi reg, reg, name@toc@l
 #define LOAD_REG_IMMEDIATE(reg, value) lis reg, (value)@highest; ori reg, reg, (value)@higher; sldi reg, reg, 32; oris reg, reg, (value)@high; ori reg, reg, (value)@l
+#define LOAD_REG_IMMEDIATE_SYM(reg, tmp, name) lis tmp, (name)@highest; ori tmp, tmp, (name)@higher; lis reg, (name)@high; ori reg, reg, (name)@l; rldimi reg, tmp, 32, 0
+#define LOAD_REG_ADDR_PIC(reg, name) bcl 20, 31, 0f; 0: mflr reg; addis reg, reg, (name - 0b)@ha; addi reg, reg, (name - 0b)@l
+#define toreal(reg)
+#define fromreal(reg)
 #define MTMSRD(r) mtmsrd r
 #endif

@@ -1,0 +1,43 @@
+"""What GNU as does and is easily done otherwise: lpgen's own assembler does the same, or leaves it to GNU as."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import assembly_gnu as gnu
+import pytest
+
+from lpgen.assembly import assemble, write_object
+from lpgen.errors import LpgenError
+
+SAME = {
+    "a use before a symbol is set twice": "li 3,late; .set late,4; li 3,late; .set late,8; li 3,late",
+    "a symbol set to a later one": ".set off,late*8; ld 3,off(1); .set late,2; .set late,3; ld 3,off(1)",
+    "a sum with a later one": ".equ A,B+1; .equ B,3; li 3,A; .equ B,4; li 3,A; .byte B,0,0,0",
+    "a later one of a later one": "li 3,A; .equ A,B; .equ B,3; .equ B,4; li 3,A",
+    "places": "b x; .set x,.; nop; .set x,.; b x; .long x-y; y: .set z,x; .set x,y; b z; b x",
+    "macro names": """.macro LD r,x; trap; .endm
+        ld 3,8(1); Ld 3,8(1); .purgem lD
+        ld 3,8(1)
+        .macro Some_Name; nop; .endm
+        SOME_NAME""",
+    "dollar": "b $+8; b $; x$: b x$; .long $-x$; $y: b $y",
+    "hints": "bnelr+; bge- 1,.+8; bdnz+ .+8; bdnzlr-; beq+ .+4; bdz- .+8",
+    "mftb": "mftb 3; mftbu 4",
+    "padding": "nop; .balign 64; nop; .balign 16; nop; .balign 8; nop; .p2align 3",
+}
+
+
+@gnu.needs_gnu
+@pytest.mark.parametrize("text", SAME.values(), ids=SAME.keys())
+def test_own_and_gnu_make_the_same(text: str, tmp_path: Path) -> None:
+    wanted = gnu.read(gnu.gas(text + "\n", tmp_path, "-mregnames"))
+    for assembler in ("lpgen", "gnu"):
+        made = gnu.read(write_object(assemble(text + "\n", name="t.s", assembler=assembler)))  # type: ignore[arg-type]
+        assert made.sections == wanted.sections
+        assert made.relocations == wanted.relocations
+
+
+def test_macros_that_differ_in_case_alone() -> None:
+    with pytest.raises(LpgenError, match="macro 'FOO' is already defined"):
+        assemble(".macro foo; nop; .endm\n.macro FOO; nop; .endm\n", name="t.s")
