@@ -179,7 +179,7 @@ def number(text: str) -> int:
     except ValueError as error:
         raise ExpressionError(f"bad number '{text}'") from error
     if value >> 64:
-        raise ExpressionError(f"number '{text}' does not fit in 64 bits")
+        raise UnknownExpressionError(f"number '{text}' does not fit in 64 bits")
     return wrap(value)
 
 
@@ -277,7 +277,7 @@ def evaluate(node: Node, fold: Callable[[Value], Value], resolve: Callable[[str,
     if kind == "loc":
         return Value(node[2], {section_key(node[1]): 1})
     if kind == "reg":
-        raise ExpressionError("a register cannot be part of this expression")
+        raise UnknownExpressionError("a register cannot be part of this expression")
     if kind == "un":
         inner = evaluate(node[2], fold, resolve)
         if node[1] == "-":
