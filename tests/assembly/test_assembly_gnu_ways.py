@@ -92,3 +92,58 @@ def test_a_comma_behind_the_last_argument_of_a_macro() -> None:
     assert assemble(head + "m 3,4,\n", name="t.s").sections[".text"].data.hex() == "04006038"
     with pytest.raises(LpgenError, match="takes 2 arguments, not 3"):
         assemble(head + "m 3,4,5\n", name="t.s")
+
+
+QUOTES = {
+    "a parameter in apostrophes": """.macro m x
+        .ifc '\\x','a'
+        li 3,1
+        .else
+        li 3,'\\x'
+        .endif
+        .endm
+        m a; m b; .ifc a,'a'; trap; .endif; .byte '\\0', '\\\\', '\\e', 0""",
+    "prose that is left out": """
+        #if 0
+        it isn't \\o/, it's 'é, and the pages' end
+        #endif
+        li 3,'a'; li 3,'b; li 3,'\\n'""",
+}
+
+
+@gnu.needs_gnu
+@pytest.mark.parametrize("text", QUOTES.values(), ids=QUOTES.keys())
+def test_apostrophes(text: str, tmp_path: Path) -> None:
+    wanted = gnu.read(gnu.gcc(text + "\n", tmp_path, "t.S", "-Wa,-mregnames")).sections[".text"]
+    for assembler in ("lpgen", "gnu"):
+        for cpp in (False, True):
+            made = assemble(text + "\n", name="t.S", assembler=assembler, cpp=cpp)  # type: ignore[arg-type]
+            assert made.sections[".text"].data == wanted
+
+
+MARKED = """\
+#line 7
+nop
+# 1 "own.S"
+# 1 "<command-line>"
+# 40 "dir/own \\"x\\".S"
+nop
+ # 5 things in a comment
+nop
+#line 9 "end.S"
+/*
+# 50 "not.S"
+*/ nop
+"""
+
+
+@gnu.needs_gnu
+@pytest.mark.parametrize("assembler", ["lpgen", "gnu"])
+@pytest.mark.parametrize("cpp", [False, True])
+def test_line_markers_say_the_places(assembler: str, cpp: bool) -> None:
+    text = MARKED if not cpp else MARKED.replace(" # 5 things in a comment", "")
+    unit = assemble(text, name="t.s", assembler=assembler, cpp=cpp)  # type: ignore[arg-type]
+    places = [str(line.place) for line in unit.sections[".text"].lines]
+    assert places == ["t.s:7", 'dir/own "x".S:40', 'dir/own "x".S:42', "end.S:11"]
+    with pytest.raises(LpgenError, match=r"^end.S:12: "):
+        assemble(text + "nonsense\n", name="t.s", assembler=assembler, cpp=cpp)  # type: ignore[arg-type]
