@@ -212,7 +212,7 @@ class Assembler:
         if value.absolute:
             number = operands.half(value.const, parsed.modifier) if parsed.modifier else value.const
             if not -(1 << (8 * size - 1)) <= number < 1 << (8 * size):
-                raise ExpressionError(f"{number:#x} does not fit in {size} byte{'s' if size > 1 else ''}")
+                raise UnknownExpressionError(f"{number:#x} does not fit in {size} byte{'s' if size > 1 else ''}")
             if any(number.to_bytes(9, "little", signed=True)) and item.part.kind == "nobits":
                 raise ExpressionError(f"section {item.part.name} holds no data, only space")
             _store(item.part, item.offset, number, size)

@@ -12,7 +12,8 @@ from lpgen.assembly.expr import ExpressionError, character
 from lpgen.errors import LpgenError, Place
 
 DIRECTIVE = re.compile(
-    r"[ \t]*#[ \t]*(?:include|define|undef|if|ifdef|ifndef|elif|else|endif|error|warning|pragma|line|include_next)\b"
+    r"[ \t]*#[ \t]*(?:(?:include|define|undef|if|ifdef|ifndef|elif|else|endif|error|warning|pragma|line|include_next)\b"
+    r'|\d+[ \t]+"(?:\\.|[^"\\])*"[ \t\d]*$)'
 )
 _TOKEN = re.compile(
     r"""(?P<string>"(?:\\.|[^"\\\n])*")|(?P<quote>")|(?P<open>/\*)|(?P<line>//)|(?P<hash>\#)|(?P<char>')"""
@@ -68,6 +69,13 @@ def clean(text: str, file: str) -> list[str]:
         raise LpgenError("comment is not closed", place=Place(file, opened), hint="add */")
     out.extend([""] * owed)
     return out
+
+
+def scrub(line: str, place: Place) -> str:
+    """Return one line of another preprocessor's as ``clean`` leaves it: no ``#`` comment, numbers for characters."""
+    if "'" not in line and "#" not in line:
+        return line
+    return _strip(line, False, place.file, place.line or 0, directive=False)[0]
 
 
 def _is_directive(line: str, opened: int, held: str) -> bool:
@@ -138,11 +146,12 @@ def _strip(line: str, opened: bool, file: str, number: int, *, directive: bool) 
             if directive or found is None:
                 out.append("'")
                 continue
+            at = found.end()
             try:
                 out.append(str(character(found[0])))
-            except ExpressionError as error:
-                raise LpgenError(str(error), place=place) from error
-            at = found.end()
+            except ExpressionError:
+                # Prose that an #if leaves out; else the assembler will say what is wrong.
+                out.append(found[0])
     kept = "".join(out)
     bad = _CONTROL.search(kept)
     if bad is not None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Literal, cast
 
 from lpgen.assembly import expr
-from lpgen.assembly.expr import ExpressionError, Node
+from lpgen.assembly.expr import ExpressionError, Node, UnknownExpressionError
 from lpgen.assembly.layout import MAX_SECTION, Layout
 from lpgen.assembly.model import SymbolType
 from lpgen.assembly.statements import Statement, split_arguments, unquote
@@ -229,7 +229,11 @@ class Directives:
                 raise at.error(f".balign {given} is not a power of two")
         else:
             if not 0 <= given <= 16:
-                raise at.error(f"{word} {given}: the power of two must be 0..16", "on ppc .align 2 means 4 bytes")
+                raise at.error(
+                    f"{word} {given}: the power of two must be 0..16",
+                    "on ppc .align 2 means 4 bytes",
+                    unknown=given > 16,
+                )
             size = 1 << given
         part = self.layout.current
         padding = -part.size % size
@@ -280,6 +284,8 @@ class Directives:
 
     def _data(self, word: str, args: list[str], at: Statement) -> None:
         size = _SIZES[word]
+        if "" in args:
+            raise UnknownExpressionError("missing operand")
         for arg in args:
             self._datum((size, self._parse(arg), at))
             self.layout.current.append(bytes(size), at)
@@ -287,7 +293,7 @@ class Directives:
     def _string(self, word: str, args: list[str], at: Statement) -> None:
         for arg in args:
             if not re.fullmatch(r'"(?:\\.|[^"\\])*"', arg, re.DOTALL):
-                raise at.error(f"{word} needs a string in quotes, not '{arg}'")
+                raise at.error(f"{word} needs a string in quotes, not '{arg}'", unknown=arg.startswith('"'))
             self.layout.current.append(_bytes_of(arg[1:-1], at) + (b"" if word == ".ascii" else b"\0"), at)
 
     def _error(self, word: str, args: list[str], at: Statement) -> None:
@@ -321,10 +327,12 @@ def _bytes_of(text: str, at: Statement) -> bytes:
         elif code[0] in "01234567":
             if len(code) < 3 and text[last : last + 1].isdigit():
                 # GNU as reads 8 and 9 as octal digits here.
-                raise at.error(f"bad octal escape \\{code}{text[last]} in a string", "write three octal digits")
+                raise at.error(
+                    f"bad octal escape \\{code}{text[last]} in a string", "write three octal digits", unknown=True
+                )
             out.append(int(code, 8) & 0xFF)
         elif code in _SIMPLE:
             out.append(_SIMPLE[code])
         else:
-            raise at.error(f"unknown escape \\{code} in a string")
+            raise at.error(f"unknown escape \\{code} in a string", unknown=True)
     return bytes(out + text[last:].encode("utf-8"))

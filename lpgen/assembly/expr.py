@@ -28,7 +28,7 @@ _TOKEN = re.compile(
 )
 _LEVELS = {"*": 6, "/": 6, "%": 6, "<<": 6, ">>": 6, "|": 5, "&": 5, "^": 5, "!": 5, "+": 4, "-": 4}
 _LEVELS |= {"==": 3, "!=": 3, "<>": 3, "<": 3, ">": 3, "<=": 3, ">=": 3, "&&": 2, "||": 1}
-_ESCAPES = {"n": 10, "t": 9, "r": 13, "b": 8, "f": 12, "\\": 92, "'": 39, '"': 34, "0": 0}
+_ESCAPES = {"n": 10, "t": 9, "r": 13, "b": 8, "f": 12, "\\": 92}
 
 _CR_BITS = {"lt": 0, "gt": 1, "eq": 2, "so": 3, "un": 3}
 _REGISTER = re.compile(r"(cr|vs|r|f|v)(\d|[1-6]\d)")
@@ -179,17 +179,17 @@ def number(text: str) -> int:
     except ValueError as error:
         raise ExpressionError(f"bad number '{text}'") from error
     if value >> 64:
-        raise ExpressionError(f"number '{text}' does not fit in 64 bits")
+        raise UnknownExpressionError(f"number '{text}' does not fit in 64 bits")
     return wrap(value)
 
 
 def character(text: str) -> int:
-    """Return the code of a character constant, ``'a'`` or GNU as's ``'a``."""
+    """Return the code of a character constant, ``'a'`` or GNU as's ``'a``; an unknown escape is its character."""
     body = text[1:-1] if len(text) > 2 and text.endswith("'") else text[1:]
     if body.startswith("\\"):
-        if body[1:] not in _ESCAPES:
-            raise ExpressionError(f"unknown escape in character constant {text}")
-        return _ESCAPES[body[1:]]
+        body = body[1:]
+        if body in _ESCAPES:
+            return _ESCAPES[body]
     if len(body) != 1 or ord(body) > 127:
         raise ExpressionError(f"bad character constant {text}")
     return ord(body)
@@ -277,7 +277,7 @@ def evaluate(node: Node, fold: Callable[[Value], Value], resolve: Callable[[str,
     if kind == "loc":
         return Value(node[2], {section_key(node[1]): 1})
     if kind == "reg":
-        raise ExpressionError("a register cannot be part of this expression")
+        raise UnknownExpressionError("a register cannot be part of this expression")
     if kind == "un":
         inner = evaluate(node[2], fold, resolve)
         if node[1] == "-":

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from types import CodeType
 
+from lpgen.assembly.expr import UnknownExpressionError
 from lpgen.assembly.isa_rows import ALIASES, READ_ONLY_SPRS, ROWS, SPRS
 
 # A memory operand has two values, every other operand one.
@@ -20,6 +21,10 @@ Value = int | tuple[int, int]
 
 class OperandError(ValueError):
     """An operand that the instruction cannot take; the caller adds the place."""
+
+
+class UnknownOperandError(OperandError, UnknownExpressionError):
+    """An operand that GNU as may take: it lets a number of 32 bits stand for a signed one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +239,9 @@ def check(name: str, value: int) -> int:
     """Return ``value`` when the operand slot ``name`` can hold it; raises OperandError otherwise."""
     kind = KINDS[name]
     if not kind.low <= value <= kind.high:
-        raise OperandError(f"{value} is out of range {kind.low}..{kind.high}")
+        signed = value - (1 << 32) if 1 << 31 <= value < 1 << 32 else value
+        wraps = kind.cls in ("imm", "mem") and S16[0] <= signed <= kind.high
+        raise (UnknownOperandError if wraps else OperandError)(f"{value} is out of range {kind.low}..{kind.high}")
     if value % kind.step:
         raise OperandError(f"displacement {value} is not a multiple of {kind.step}")
     if name == "fxm1" and value & (value - 1):

@@ -131,9 +131,7 @@ def half(value: int, modifier: str) -> int:
     if modifier not in shifts:
         raise UnknownExpressionError(f"@{modifier} has no meaning for a number")
     if modifier in ("h", "ha") and not -(1 << 31) <= value < 1 << 32:
-        raise ExpressionError(
-            f"{value:#x}@{modifier}: the number has more than 32 bits",
-        )
+        raise UnknownExpressionError(f"{value:#x}@{modifier}: the number has more than 32 bits")
     if modifier.endswith("a"):
         value += 0x8000
     return (value >> shifts[modifier]) & 0xFFFF

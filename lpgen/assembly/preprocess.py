@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -53,6 +54,8 @@ _MACRO = re.compile(r"[A-Za-z_]\w*(?:\((?: *[A-Za-z_]\w* *,)* *(?:[A-Za-z_]\w*|\
 _MAX_INCLUDES = 100
 _HEADERS = "assembly/headers"
 _MAX_TOKENS = 4_000_000
+# What says where the next line comes from: #line, and what a preprocessor before this one left behind.
+_MARKER = re.compile(r'[ \t]*#[ \t]*(line[ \t]+)?(\d{1,9})(?:[ \t]+"((?:\\.|[^"\\])*)"[ \t\d]*)?[ \t]*')
 _TRIGRAPH = re.compile(r"\?\?[=/'()!<>-]")
 
 
@@ -128,13 +131,39 @@ def preprocess(text: str, name: str, *, sources: Sources, defines: Mapping[str, 
 
     pcpp is loaded only when the text has a directive or names a macro. Raises LpgenError with file and line.
     """
-    lines = clean(text, name)
+    lines, marks = _unmarked(clean(text, name), name)
     macros = definitions(defines)
     names = {macro.partition("(")[0] for macro in macros}
     used = set(_IDENTIFIER.findall("\n".join(lines)))
     if not any(DIRECTIVE.match(line) for line in lines) and used.isdisjoint((*names, "__FILE__", "__LINE__")):
-        return [SourceLine(line, Place(name, i)) for i, line in enumerate(lines, 1) if line and not line.isspace()]
-    return _run(lines, name, sources, macros)
+        made = [SourceLine(line, Place(name, i)) for i, line in enumerate(lines, 1) if line and not line.isspace()]
+    else:
+        made = _run(lines, name, sources, macros)
+    return [SourceLine(line, _marked(place, name, marks)) for line, place in made] if marks else made
+
+
+def _unmarked(lines: list[str], name: str) -> tuple[list[str], list[tuple[int, Place]]]:
+    """Return the lines without line markers, and the lines that these stand on with the place of the next one."""
+    marks: list[tuple[int, Place]] = []
+    kept = list(lines)
+    for number, line in enumerate(lines, 1):
+        match = _MARKER.fullmatch(line) if "#" in line else None
+        if match is None or (match[1] is None and match[3] is None):
+            continue
+        before = marks[-1][1].file if marks else name
+        file = before if match[3] is None else re.sub(r"\\(.)", r"\1", match[3])
+        marks.append((number, Place(file, int(match[2]))))
+        kept[number - 1] = ""
+    return kept, marks
+
+
+def _marked(place: Place, name: str, marks: list[tuple[int, Place]]) -> Place:
+    """Return the place that the marker before a line of the text ``name`` says."""
+    at = bisect_right(marks, place.line or 0, key=lambda mark: mark[0]) if place.file == name else 0
+    if not at:
+        return place
+    number, start = marks[at - 1]
+    return Place(start.file, (start.line or 0) + (place.line or 0) - number - 1)
 
 
 def _run(lines: list[str], name: str, sources: Sources, macros: Mapping[str, str]) -> list[SourceLine]:
@@ -212,7 +241,7 @@ def _engine_class() -> Callable[[Sources], Any]:
                     raise LpgenError("trigraph in the text: pcpp would replace it", place=Place(name, number))
             label = re.sub(r'["\\\n]', "_", name)
             self.files[label] = name
-            yield from self.parsegen("\n".join(lines) + "\n", label, label)
+            yield from self.parsegen("\n".join(_unmarked(lines, name)[0]) + "\n", label, label)
 
         def place_of(self, token: Any) -> Place:
             source = getattr(token, "source", "") or ""

@@ -362,6 +362,8 @@ class Expander:
                 given[keyword[1]] = unquote(keyword[2])
                 continue
             if position >= len(names):
+                if not argument and index == len(arguments) - 1:
+                    break  # GNU as lets a comma stand behind the last one
                 raise at.error(f"macro '{macro.name}' takes {len(names)} arguments, not {len(arguments)}")
             parameter = macro.parameters[position]
             if parameter.rest:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from lpgen.assembly.assembler import Assembler
+from lpgen.assembly.comments import scrub
 from lpgen.assembly.model import Unit, UnknownError
 from lpgen.assembly.preprocess import SourceLine, Sources, preprocess
 from lpgen.assembly.statements import Expander
@@ -67,7 +68,8 @@ def assemble(
         return _by_gnu(lines, name, origins, include_dirs)
     try:
         made = Assembler(name, isolated=isolated)
-        Expander(made).run(lines, origins, name)
+        own_lines = [SourceLine(scrub(text, place), place) for text, place in lines] if cpp else lines
+        Expander(made).run(own_lines, origins, name)
         return made.finish()
     except UnknownError as error:
         from lpgen.assembly import gnu
