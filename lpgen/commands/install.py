@@ -87,7 +87,8 @@ def _undo(tree: str, dry_run: bool) -> None:
 
 def _told(undo: Undo) -> str:
     if undo.kept is None:
-        return "nothing to revert: it is as it was before lpgen's text"
+        before = "the last install" if has_our_text(undo.before) else "lpgen's text"
+        return f"nothing to revert: it is as it was before {before}"
     more = "".join(f"; {kept.place} leads back to another text that was replaced" for kept in undo.more)
     if has_our_text(undo.before):
         return f"as it was before the last install, with a text of lpgen's{more}"

@@ -57,7 +57,7 @@ def command(
             "git knows no user.name and user.email here", place=Place(tree), hint="use --author 'Name <address>'"
         )
     made = banner(kernel, templates_dir=templates_dir(templates), ifdef=not config).partition(": ")[2]
-    notes = "".join(f"{file}: {remark}.\n\n" for file, remark in remarks(change, kernel))
+    notes = "".join(f"{file}:\n{remark}.\n\n" for file, remark in remarks(change, kernel))
     command = command_line(kernel, config, templates, force=force)
     body = (
         f"{change.path} gets the text of\n\n  {made}\n\n{notes}"

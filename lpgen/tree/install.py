@@ -147,7 +147,9 @@ def reverted(tree: SourceTree) -> list[Undo]:
     if not kept:
         raise LpgenError("lpgen has installed nothing in this tree", place=Place(tree.named))
     found, refused = [], []
-    for path, entries in kept.items():
+    # Of another branch's kernel: no matter, if there is one of this.
+    there = {path: entries for path, entries in kept.items() if (tree.root / path).exists()}
+    for path, entries in (there or kept).items():
         try:
             found.append(_undo(tree, path, entries))
         except LpgenError as error:
@@ -173,11 +175,15 @@ def _undo(tree: SourceTree, path: str, entries: list[Kept]) -> Undo:
                 hint=f"undo one of {names} with patch -R -p1",
             )
         return Undo(path, current, way.undone(current), way, tuple(entry for entry in ways if entry is not way))
-    if any(entry.old == blob_id(current) for entry in entries):
-        return Undo(path, current, current, None)
     if not has_our_text(current):
+        if any(entry.old == blob_id(current) for entry in entries):
+            return Undo(path, current, current, None)
         raise LpgenError("has no text that lpgen installed", place=place, hint=f"what it did is kept in {STATE}")
-    latest = max(entries, key=lambda entry: entry.file.stat().st_mtime_ns)
+    # One that led away from this very text tells nothing of how it came.
+    others = [entry for entry in entries if entry.old != blob_id(current)]
+    if not others:
+        return Undo(path, current, current, None)
+    latest = max(others, key=lambda entry: entry.file.stat().st_mtime_ns)
     raise LpgenError(
         "was changed since lpgen installed it",
         place=place,

@@ -229,6 +229,8 @@ def test_committed_it_can_be_installed_again_and_reverted(lpgen: Here, linux: Pa
     assert lpgen("install", "--tree", "linux", "--config", "CONFIG_LIVEPATCH=n").code == 0
     assert lpgen("install", "--tree", "linux", "--revert").code == 0
     assert target.read_text() == installed
+    ran = lpgen("install", "--tree", "linux", "--revert")
+    assert ran.err == f"linux/{trees.ENTRY}: nothing to revert: it is as it was before the last install\n"
 
 
 @needs_git
