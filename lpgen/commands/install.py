@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from lpgen.commands.options import CONTEXT
-from lpgen.commands.tree_options import chosen_change, tree_options
+from lpgen.commands.tree_options import chosen_change, remarks, tree_options
 from lpgen.errors import LpgenError
 from lpgen.report.files import write_out
 from lpgen.tree.install import Undo, check_clean, install, revert, reverted
@@ -27,7 +27,11 @@ The old text is kept as a diff in DIR/{STATE}, which git does not see.
 @click.command(epilog=EPILOG, context_settings=CONTEXT)
 @click.option("--revert", "undo", is_flag=True, help="Restore what was there before lpgen's text.")
 @click.option("--dry-run", is_flag=True, help="Write nothing: show the changes as a diff.")
-@click.option("--force", is_flag=True, help="Install in a git tree that is not clean.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Install in a git tree that is not clean, for a --kernel of another series, and if symbols go.",
+)
 @tree_options
 def command(
     tree: str,
@@ -48,7 +52,7 @@ def command(
         _refuse_with_revert(force, version, config, offsets, templates)
         _undo(tree, dry_run)
         return
-    change, kernel, _ = chosen_change(tree, version, config, offsets, templates)
+    change, kernel, _ = chosen_change(tree, version, config, offsets, templates, force=force)
     if not force:
         check_clean(change, hint="commit or stash it, or use --force")
     shown = change.tree.shown(change.path)
@@ -66,6 +70,8 @@ def command(
         f"{shown}: installed for {kernel.version}, +{added} -{removed} lines; --revert takes it out again{replaced}",
         err=True,
     )
+    for file, remark in remarks(change, kernel):
+        click.echo(f"{change.tree.shown(file)}: {remark}", err=True)
 
 
 def _undo(tree: str, dry_run: bool) -> None:
@@ -81,7 +87,8 @@ def _undo(tree: str, dry_run: bool) -> None:
 
 def _told(undo: Undo) -> str:
     if undo.kept is None:
-        return "nothing to revert: it is as it was before lpgen's text"
+        before = "the last install" if has_our_text(undo.before) else "lpgen's text"
+        return f"nothing to revert: it is as it was before {before}"
     more = "".join(f"; {kept.place} leads back to another text that was replaced" for kept in undo.more)
     if has_our_text(undo.before):
         return f"as it was before the last install, with a text of lpgen's{more}"

@@ -6,7 +6,7 @@ import click
 
 from lpgen import __version__
 from lpgen.commands.options import CONTEXT, templates_dir
-from lpgen.commands.tree_options import chosen_change, command_line, tree_options
+from lpgen.commands.tree_options import chosen_change, command_line, remarks, tree_options
 from lpgen.errors import LpgenError, Place
 from lpgen.report.files import STDOUT, write_out
 from lpgen.source.emit import banner
@@ -25,11 +25,13 @@ Examples:
 @click.command(epilog=EPILOG, context_settings=CONTEXT)
 @click.option("--out", metavar="FILE", default="-", help="Where to write.  [default: standard output]")
 @click.option("--author", metavar="'NAME <ADDRESS>'", help="From whom.  [default: user.name, user.email of git]")
+@click.option("--force", is_flag=True, help="For a --kernel of another series, and if symbols go.")
 @tree_options
 def command(
     tree: str,
     out: str,
     author: str | None,
+    force: bool,
     version: str | None,
     config: tuple[str, ...],
     offsets: str | None,
@@ -40,8 +42,8 @@ def command(
     The tree is only read. The patch has no date: the same tree and options give the same bytes.
     """
     person = None if author is None else parse_author(author)
-    planned, kernel, text = chosen_change(tree, version, config, offsets, templates)
-    change, git = for_git_am(planned, kernel, text, fixed=bool(config))
+    planned, kernel, text = chosen_change(tree, version, config, offsets, templates, force=force)
+    change, git = for_git_am(planned, kernel, text, fixed=bool(config), force=force)
     prefix = "" if git is None else git.prefix
     diff = change.diff(prefix=prefix)
     if not diff:
@@ -55,9 +57,11 @@ def command(
             "git knows no user.name and user.email here", place=Place(tree), hint="use --author 'Name <address>'"
         )
     made = banner(kernel, templates_dir=templates_dir(templates), ifdef=not config).partition(": ")[2]
+    notes = "".join(f"{file}:\n{remark}.\n\n" for file, remark in remarks(change, kernel))
+    command = command_line(kernel, config, templates, force=force)
     body = (
-        f"{change.path} gets the text of\n\n  {made}\n\n"
-        f"The patch is what lpgen {__version__} writes with\n\n  {command_line(kernel, config, templates)}\n"
+        f"{change.path} gets the text of\n\n  {made}\n\n{notes}"
+        f"The patch is what lpgen {__version__} writes with\n\n  {command}\n"
     )
     subject = "powerpc/ftrace: lpgen's ftrace and livepatch trampolines"
     write_out(out, patch_text(diff, prefix + change.path, author=person, subject=subject, body=body))

@@ -14,6 +14,7 @@ from lpgen.kernel.options import setting_text
 from lpgen.source.emit import emit_source
 from lpgen.tree.install import Change, planned
 from lpgen.tree.source_tree import source_tree
+from lpgen.tree.whole import serves_others
 
 
 def tree_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -27,16 +28,33 @@ def tree_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def chosen_change(
-    tree: str, version: str | None, config: tuple[str, ...], offsets: str | None, templates: str | None
+    tree: str,
+    version: str | None,
+    config: tuple[str, ...],
+    offsets: str | None,
+    templates: str | None,
+    *,
+    force: bool,
 ) -> tuple[Change, Kernel, str]:
     """Return what installing would change, for which kernel, and the emitted text. Raises LpgenError for bad input."""
     where = source_tree(tree)
-    kernel = chosen_kernel(where.chosen_version(version), config, offsets)
+    kernel = chosen_kernel(where.chosen_version(version, force=force), config, offsets)
     text = emit_source(kernel, templates_dir=templates_dir(templates), ifdef=not config).text
-    return planned(where, kernel, text, fixed=bool(config)), kernel, text
+    return planned(where, kernel, text, fixed=bool(config), force=force), kernel, text
 
 
-def command_line(kernel: Kernel, config: tuple[str, ...], templates: str | None) -> str:
+def remarks(change: Change, kernel: Kernel) -> list[tuple[str, str]]:
+    """Return what a person should know of the text in this tree: of which of its files, and a line."""
+    found = []
+    candidate = change.tree.candidate()
+    if candidate and kernel.version == change.tree.version():
+        found.append(("Makefile", f"{candidate} counts as {kernel.version}"))
+    if serves_others(kernel):
+        found.append((change.path, "for ppc64le: the tree builds no ppc32 or big-endian kernel with ftrace any more"))
+    return found
+
+
+def command_line(kernel: Kernel, config: tuple[str, ...], templates: str | None, *, force: bool) -> str:
     """Return the `lpgen patch` that makes the same patch, in the tree's top; names only, no directories."""
     words = ["lpgen", "patch", "--tree", ".", "--kernel", kernel.version]
     if config:
@@ -49,4 +67,6 @@ def command_line(kernel: Kernel, config: tuple[str, ...], templates: str | None)
     directory = templates_dir(templates)
     if directory is not None:
         words += ["--templates", directory.resolve().name]
+    if force:
+        words.append("--force")
     return shlex.join(words)

@@ -16,6 +16,7 @@ from lpgen.tree.kept import STATE, all_kept, as_named, chosen_way, has_our_text,
 from lpgen.tree.source_tree import SourceTree
 from lpgen.tree.splice import splice
 from lpgen.tree.unified import Kept, blob_id, unified
+from lpgen.tree.whole import check_symbols
 
 _NAMED = 5
 
@@ -49,11 +50,11 @@ class Change:
         return unified(before, self.new, prefix + self.path, executable=self.executable)
 
 
-def planned(tree: SourceTree, kernel: Kernel, text: str, *, fixed: bool) -> Change:
+def planned(tree: SourceTree, kernel: Kernel, text: str, *, fixed: bool, force: bool = False) -> Change:
     """Return what putting the emitted ``text`` in place would change; nothing is written.
 
-    ``fixed``: the text is for the options of ``kernel`` only. Raises LpgenError when the tree lacks the file, or the
-    file leaves no safe way.
+    ``fixed``: the text is for the options of ``kernel`` only; ``force``: symbols of a whole file may go. Raises
+    LpgenError when the tree lacks the file, or the file leaves no safe way.
     """
     path = tree.target(kernel.file, kernel_files())
     current = tree.read(path)
@@ -61,15 +62,17 @@ def planned(tree: SourceTree, kernel: Kernel, text: str, *, fixed: bool) -> Chan
     kept = chosen_way(tree, path, current, ways)
     old = current if kept is None else kept.undone(current)
     executable = bool((tree.root / path).stat().st_mode & stat.S_IXUSR)
-    new = put(old, kernel, text, file=tree.shown(path), fixed=fixed)
+    new = put(old, kernel, text, file=tree.shown(path), fixed=fixed, force=force)
     return Change(tree, path, current, old, new, kept, executable, untouched=bool(ways))
 
 
-def put(old: str, kernel: Kernel, text: str, *, file: str, fixed: bool) -> str:
+def put(old: str, kernel: Kernel, text: str, *, file: str, fixed: bool, force: bool) -> str:
     """Return the kernel's file ``old`` with the emitted ``text`` in place. Raises LpgenError when it has no place."""
     if "\r" in text:
         raise LpgenError("the emitted text has a carriage return", hint="save your templates with line feeds alone")
     if not kernel.section:
+        if not force:
+            check_symbols(old, text, kernel, file=file)
         return text
     options = kernel.options if fixed else None
     return splice(old, text, file=file, known=symbols_of(kernel.version), options=options)
@@ -144,7 +147,9 @@ def reverted(tree: SourceTree) -> list[Undo]:
     if not kept:
         raise LpgenError("lpgen has installed nothing in this tree", place=Place(tree.named))
     found, refused = [], []
-    for path, entries in kept.items():
+    # Of another branch's kernel: no matter, if there is one of this.
+    there = {path: entries for path, entries in kept.items() if (tree.root / path).exists()}
+    for path, entries in (there or kept).items():
         try:
             found.append(_undo(tree, path, entries))
         except LpgenError as error:
@@ -170,11 +175,15 @@ def _undo(tree: SourceTree, path: str, entries: list[Kept]) -> Undo:
                 hint=f"undo one of {names} with patch -R -p1",
             )
         return Undo(path, current, way.undone(current), way, tuple(entry for entry in ways if entry is not way))
-    if any(entry.old == blob_id(current) for entry in entries):
-        return Undo(path, current, current, None)
     if not has_our_text(current):
+        if any(entry.old == blob_id(current) for entry in entries):
+            return Undo(path, current, current, None)
         raise LpgenError("has no text that lpgen installed", place=place, hint=f"what it did is kept in {STATE}")
-    latest = max(entries, key=lambda entry: entry.file.stat().st_mtime_ns)
+    # One that led away from this very text tells nothing of how it came.
+    others = [entry for entry in entries if entry.old != blob_id(current)]
+    if not others:
+        return Undo(path, current, current, None)
+    latest = max(others, key=lambda entry: entry.file.stat().st_mtime_ns)
     raise LpgenError(
         "was changed since lpgen installed it",
         place=place,
@@ -201,7 +210,7 @@ def revert(tree: SourceTree, found: Iterable[Undo]) -> None:
             where.rmdir()
 
 
-def for_git_am(change: Change, kernel: Kernel, text: str, *, fixed: bool) -> tuple[Change, Git | None]:
+def for_git_am(change: Change, kernel: Kernel, text: str, *, fixed: bool, force: bool) -> tuple[Change, Git | None]:
     """Return the change from what is committed, and the repository (None: the tree is none).
 
     Raises LpgenError when the file differs from the committed one by more than lpgen's own doing: `git am` would fail.
@@ -212,10 +221,16 @@ def for_git_am(change: Change, kernel: Kernel, text: str, *, fixed: bool) -> tup
         git = None
     if git is None:
         return change, None
+    if not git.is_tracked(change.path):
+        raise LpgenError(
+            "is not in git's index: git am would refuse the patch",
+            place=change.tree.place(change.path),
+            hint="git add and commit it, or restore it",
+        )
     raw = git.committed(change.path)
     for old in (change.current, change.old):
         if raw == old.encode():
-            new = put(old, kernel, text, file=change.tree.shown(change.path), fixed=fixed)
+            new = put(old, kernel, text, file=change.tree.shown(change.path), fixed=fixed, force=force)
             return Change(change.tree, change.path, change.current, old, new, change.kept, change.executable), git
     raise LpgenError(
         "differs from what is committed: git am would refuse the patch" if raw is not None else "is not committed",

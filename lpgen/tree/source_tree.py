@@ -16,7 +16,11 @@ from lpgen.report.files import read_text
 
 # Many times what any of these files has.
 SIZE_LIMIT = 256 << 10
-_ASSIGNED = re.compile(r"(VERSION|PATCHLEVEL|SUBLEVEL)[ \t]*:?=(.*)")
+_NUMBERS = ("VERSION", "PATCHLEVEL", "SUBLEVEL")
+_ASSIGNED = re.compile(r" *(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION)[ \t]*:?=(.*)")
+_RULE = re.compile(r"[^\s#=:][^#=:]*:(?![:=])")
+_DEFINE = re.compile(r" *(define|endef)\b")
+_CANDIDATE = re.compile(r"-rc[0-9]{1,3}(?![0-9])")
 _POWERPC = "arch/powerpc/kernel"
 
 
@@ -75,26 +79,45 @@ class SourceTree:
 
     def version(self) -> str:
         """Return the kernel's version, as its Makefile says. Raises LpgenError with the line when that is damaged."""
-        values: dict[str, int] = {}
-        for number, line in enumerate(self.read("Makefile").split("\n"), 1):
-            match = _ASSIGNED.fullmatch(line)
-            if match is None or match[1] in values:
-                continue
-            value = match[2].partition("#")[0].strip()
+        found = self._assigned()
+        missing = [name for name in _NUMBERS if name not in found]
+        values: list[int] = []
+        for name in _NUMBERS:
+            number, value = found.get(name, (0, "0"))
             if not (value.isascii() and value.isdecimal()) or len(value) > 5:
-                raise LpgenError(
-                    f"{match[1]} = {value or 'nothing'} is not a number", place=self.place("Makefile", number)
-                )
-            values[match[1]] = int(value)
-        missing = [name for name in ("VERSION", "PATCHLEVEL", "SUBLEVEL") if name not in values]
+                raise LpgenError(f"{name} = {value or 'nothing'} is not a number", place=self.place("Makefile", number))
+            values.append(int(value))
         if missing:
             raise LpgenError(
                 f"has no line {missing[0]} = N", place=self.place("Makefile"), hint="name the top of a kernel's tree"
             )
-        return version_text((values["VERSION"], values["PATCHLEVEL"], values["SUBLEVEL"]))
+        return version_text((values[0], values[1], values[2]))
 
-    def chosen_version(self, wanted: str | None) -> str:
-        """Return the version to take: the tree's, or ``wanted``, of the same series.
+    def candidate(self) -> str:
+        """Return the version with its -rcN, empty when the Makefile says none: it counts as the release."""
+        match = _CANDIDATE.match(self._assigned().get("EXTRAVERSION", (0, ""))[1])
+        return "" if match is None else self.version() + match[0]
+
+    def _assigned(self) -> dict[str, tuple[int, str]]:
+        """Return line and value of what the Makefile says of its version.
+
+        As in make the last of a name's assignments counts, up to the first rule; what stands in define does not. An
+        ifeq is not evaluated.
+        """
+        found: dict[str, tuple[int, str]] = {}
+        defining = ruled = False
+        for number, line in enumerate(self.read("Makefile").split("\n"), 1):
+            define = _DEFINE.match(line)
+            if define is not None:
+                defining = define[1] == "define"
+            match = None if defining else _ASSIGNED.fullmatch(line)
+            if match is not None and not (ruled and match[1] in found):
+                found[match[1]] = (number, match[2].partition("#")[0].strip())
+            ruled = ruled or (not defining and match is None and _RULE.match(line) is not None)
+        return found
+
+    def chosen_version(self, wanted: str | None, *, force: bool = False) -> str:
+        """Return the version to take: the tree's, or ``wanted``, of the same series or with ``force`` of any.
 
         Raises LpgenError when the series differ, or lpgen does not have the tree's.
         """
@@ -104,11 +127,11 @@ class SourceTree:
                 return kernel(own).version
             except LpgenError as error:
                 raise LpgenError(error.reason, place=self.place("Makefile"), hint="name another tree") from error
-        if parse_version(wanted)[:2] != parse_version(own)[:2]:
+        if not force and parse_version(wanted)[:2] != parse_version(own)[:2]:
             raise LpgenError(
                 f"--kernel {wanted}, but this is the tree of a kernel {own}",
                 place=self.place("Makefile"),
-                hint="leave out --kernel, or name another tree",
+                hint="leave out --kernel, name another tree, or use --force",
             )
         return wanted
 

@@ -13,6 +13,8 @@ _MACRO = re.compile(
 _LABELS = re.compile(r"(?:^|;)\s*((?:[A-Za-z_.0-9$][\w.$]*\s*:(?!:)\s*)+)")
 _NAME = re.compile(r"(?<![\w.$])([A-Za-z_][\w.$]*)\s*:")
 _GLOBL = re.compile(r"\.glob(?:a)?l\s+([\w.$]+(?:\s*,\s*[\w.$]+)*)")
+_WEAK = re.compile(r"\.weak\s+([\w.$]+(?:\s*,\s*[\w.$]+)*)")
+_EXPORT = re.compile(r"(?<!\w)EXPORT_SYMBOL\w*\s*\(\s*([A-Za-z_][\w.$]*)")
 # What a line gives a value or a body without being a label: X = 1, .set X, 1 and such, and .macro X.
 _ASSIGNED = re.compile(r"(?:^|;)\s*(?:[\w.$]+\s*:(?!:)\s*)*([A-Za-z_.$][\w.$]*)\s*==?(?!=)")
 _SET = re.compile(r"(?<![\w.$])\.(?:set|equ|equiv|eqv|l?comm|macro|weakref)\s+([A-Za-z_.$][\w.$]*)")
@@ -41,6 +43,14 @@ def definitions(text: str) -> list[str]:
 def assigned(text: str) -> list[str]:
     """Return the names that a line gives a value, or the body of a macro."""
     return [match[1] for pattern in (_ASSIGNED, _SET) for match in pattern.finditer(text)]
+
+
+def visible(text: str) -> list[str]:
+    """Return the symbols that a line makes visible to other files, and EXPORT_SYMBOL(x) for one that modules have."""
+    found = [match[2] for match in _MACRO.finditer(text) if match[1] != "_STATIC" and "LOCAL" not in match[1]]
+    for pattern in (_GLOBL, _WEAK):
+        found += [name for match in pattern.finditer(text) for name in re.findall(r"[\w.$]+", match[1])]
+    return found + [f"EXPORT_SYMBOL({match[1]})" for match in _EXPORT.finditer(text)]
 
 
 def is_global(text: str, name: str, declared: frozenset[str]) -> bool:

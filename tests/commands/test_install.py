@@ -229,6 +229,8 @@ def test_committed_it_can_be_installed_again_and_reverted(lpgen: Here, linux: Pa
     assert lpgen("install", "--tree", "linux", "--config", "CONFIG_LIVEPATCH=n").code == 0
     assert lpgen("install", "--tree", "linux", "--revert").code == 0
     assert target.read_text() == installed
+    ran = lpgen("install", "--tree", "linux", "--revert")
+    assert ran.err == f"linux/{trees.ENTRY}: nothing to revert: it is as it was before the last install\n"
 
 
 @needs_git
@@ -532,4 +534,55 @@ def test_as_a_program(linux: Path, lpgen: Here) -> None:
     make_tree(linux, "6.18")
     ran = program("install", "--tree", "linux", cwd=lpgen.directory)
     assert (ran.code, ran.out) == (0, "")
-    assert ran.err.endswith("lines; --revert takes it out again\n")
+    assert "lines; --revert takes it out again\n" in ran.err
+
+
+# What the file had, and whose it was
+
+
+def test_symbols_that_would_go(lpgen: Here, linux: Path) -> None:
+    old = "_GLOBAL(ftrace_caller)\n\tblr\n.globl ftrace_ool_stub_text\nftrace_ool_stub_text:\n"
+    target = make_tree(linux, "6.12", old)
+    line = error_in(lpgen)
+    assert f"linux/{trees.FILES['6.12']}:3: ftrace_ool_stub_text would go: lpgen's text for 6.12 has no" in line
+    assert "use --kernel 6.13 --force" in line
+    assert "would go" in lpgen("patch", "--tree", "linux", "--author", "A <a@b.c>").error_line
+    assert "use --force" in error_in(lpgen, "--kernel", "6.13")
+    patch = lpgen("patch", "--tree", "linux", "--author", "A <a@b.c>", "--kernel", "6.13", "--force").out
+    assert "lpgen patch --tree . --kernel 6.13 --force\n" in patch
+    assert lpgen("install", "--tree", "linux", "--kernel", "6.13", "--force").code == 0
+    assert "ftrace_ool_stub_text" in target.read_text()
+    assert lpgen("install", "--tree", "linux", "--force").code == 0
+    assert "ftrace_ool_stub_text" not in target.read_text()
+    assert lpgen("install", "--tree", "linux", "--revert").code == 0
+    assert target.read_text() == old
+
+
+@every_tree
+def test_what_is_said_of_other_kernels(lpgen: Here, linux: Path, version: str) -> None:
+    make_tree(linux, version)
+    said = "the tree builds no ppc32 or big-endian kernel with ftrace any more"
+    told = said in lpgen("patch", "--tree", "linux", "--author", "A <a@b.c>").out
+    ran = lpgen("install", "--tree", "linux")
+    assert told == (said in ran.err) == (version in ("5.18", "6.1.45", "6.6", "6.12", "6.18"))
+    assert f"linux/Makefile: {version}-rc1 counts as {version}\n" in ran.err
+
+
+# The Makefile
+
+
+@pytest.mark.parametrize(
+    ("makefile", "version"),
+    [
+        ("  VERSION = 4\n PATCHLEVEL := 12\nSUBLEVEL=0\n", "4.12"),
+        ("VERSION = 3\nVERSION = 4\nPATCHLEVEL = 12\nSUBLEVEL = 0\nall:\n\t@true\nVERSION = 5\n", "4.12"),
+        ("VERSION = 4\nPATCHLEVEL = 12\ndefine x\nSUBLEVEL = 9\nendef\nSUBLEVEL = 3\n", "4.12.3"),
+        ("PHONY := a\nx: y\nVERSION = 4\nPATCHLEVEL = 12\nSUBLEVEL = 3\nEXTRAVERSION =\n", "4.12.3"),
+    ],
+)
+def test_the_version_in_the_makefile(lpgen: Here, linux: Path, makefile: str, version: str) -> None:
+    make_tree(linux, "4.12")
+    (linux / "Makefile").write_text(makefile)
+    ran = lpgen("install", "--tree", "linux")
+    assert f": installed for {version}, +" in ran.err
+    assert "counts as" not in ran.err

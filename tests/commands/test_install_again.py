@@ -44,6 +44,9 @@ def test_installed_over_an_edit(lpgen: Here, linux: Path, version: str, reposito
     if version == "4.7":  # an edit elsewhere in the file is no part of lpgen's text, and stays
         assert target.read_text().endswith(NOTE)
         assert "as it was before the last install, with a text of lpgen's" in ran.err
+        # On from there is for a person: the diff that led to the text below the edit.
+        line = error_in(lpgen, "--revert")
+        assert f"was changed since lpgen installed it; lpgen's change is kept in linux/.lpgen/{min(first)}" in line
         return
     assert target.read_bytes() == original
     assert "as it was before lpgen's text; linux/.lpgen/" in ran.err
@@ -130,6 +133,25 @@ def test_in_a_stash(lpgen: Here, linux: Path) -> None:
     git(linux, "stash", "pop", "-q")
     assert lpgen("install", "--tree", "linux", "--revert").code == 0
     assert target.read_text() == trees.entry()
+
+
+@needs_git
+def test_branches_of_kernels_with_different_files(lpgen: Here, linux: Path) -> None:
+    make_repository(linux, "4.7")
+    lpgen("install", "--tree", "linux")
+    git(linux, "stash", "-q")
+    git(linux, "rm", "-q", "-r", "arch", "Makefile")
+    shutil.rmtree(linux / "arch", ignore_errors=True)
+    target = make_tree(linux, "6.12")
+    git(linux, "add", "-A")
+    git(linux, "commit", "-q", "-m", "6.12")
+    original = target.read_bytes()
+    lpgen("install", "--tree", "linux")
+    for said in ("as it was before lpgen's text", "nothing to revert"):
+        ran = lpgen("install", "--tree", "linux", "--revert")
+        assert ran.code == 0
+        assert said in ran.err
+        assert target.read_bytes() == original
 
 
 def test_a_kernel_of_another_file(lpgen: Here, linux: Path) -> None:

@@ -191,8 +191,12 @@ def test_the_file_is_not_as_committed(lpgen: Here, linux: Path) -> None:
     assert lpgen("patch", "--tree", "linux").code == 0
     target.write_text(trees.entry() + "/* mine */\n")
     assert f"linux/{trees.ENTRY}: differs from what is committed: git am would refuse" in error_in(lpgen)
+    target.write_text(trees.entry())
     git(linux, "rm", "-q", "--cached", trees.ENTRY)
+    assert f"linux/{trees.ENTRY}: is not in git's index: git am would refuse the patch" in error_in(lpgen)
     git(linux, "commit", "-q", "-m", "x")
+    assert f"linux/{trees.ENTRY}: is not in git's index" in error_in(lpgen)
+    git(linux, "add", trees.ENTRY)
     assert f"linux/{trees.ENTRY}: is not committed" in error_in(lpgen)
 
 
