@@ -150,7 +150,8 @@ def _apply(
         return
     place = start + relocation.offset
     symbol = unit.symbols.get(relocation.symbol)
-    if relocation.symbol in known:
+    nowhere = relocation.symbol not in known
+    if not nowhere:
         value = known[relocation.symbol]
     elif symbol is not None and symbol.binding == "weak":
         value = 0
@@ -171,12 +172,12 @@ def _apply(
         _merge(data, relocation.offset, size, (1 << (8 * size)) - 1, number)
     elif kind == "REL16DX_HA":
         # addpcis splits its 16 bits over three fields (Power ISA 3.0B, DX-form).
-        number = _signed(value - place) + 0x8000
+        number = _signed(value - place) + (0 if nowhere else 0x8000)
         _fits(number, 32, relocation)
         half = number >> 16 & 0xFFFF
         _merge(data, relocation.offset, 4, 0x1FFFC1, half & 0xFFC1 | (half & 0x3E) << 15)
     else:
-        _apply_half(data, relocation, value, place, toc, code=code)
+        _apply_half(data, relocation, value, place, toc, code=code, nowhere=nowhere)
 
 
 def _apply_branch(data: bytearray, relocation: Relocation, value: int, place: int, symbol: Symbol | None) -> None:
@@ -210,7 +211,9 @@ def _hint(data: bytearray, offset: int, *, taken: bool) -> None:
     _merge(data, offset, 4, 31 << 21, hinted << 21)
 
 
-def _apply_half(data: bytearray, relocation: Relocation, value: int, place: int, toc: int, *, code: bool) -> None:
+def _apply_half(
+    data: bytearray, relocation: Relocation, value: int, place: int, toc: int, *, code: bool, nowhere: bool
+) -> None:
     ds = relocation.type.endswith("_DS")
     half = _half(relocation.type.removeprefix("R_PPC64_"))
     if half is None:
@@ -221,6 +224,8 @@ def _apply_half(data: bytearray, relocation: Relocation, value: int, place: int,
         )
     family, suffix = half
     shift, adjusted, bits = _HALVES[suffix]
+    # As GNU ld does: what is against a weak symbol that is nowhere is not adjusted.
+    adjusted = adjusted and not nowhere
     number = _signed(value - {"ADDR16": 0, "TOC16": toc, "REL16": place}[family]) + (0x8000 if adjusted else 0)
     if bits:
         either = unsigned = False

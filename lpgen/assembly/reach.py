@@ -251,7 +251,7 @@ def needed(unit: Unit, roots: Collection[str], externals: Collection[str]) -> tu
                 unknown.append(relocation)
             (left if used or (there and linkable(relocation.type)) else cut).append(relocation)
         section.relocations = left
-        if cut and (name == TEXT or is_toc(name)):
+        if cut and name != BUG_TABLE:
             _cut(section, cut)
     return replace(unit, sections=sections), unknown
 

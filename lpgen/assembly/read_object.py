@@ -32,6 +32,7 @@ from lpgen.elf.file import (
     ElfSymbol,
 )
 from lpgen.elf.lines import Row, source_lines
+from lpgen.elf.sections import Area
 from lpgen.errors import LpgenError, Place
 
 SHT_NOTE, SHT_SYMTAB_SHNDX = 7, 18
@@ -46,6 +47,8 @@ MAX_ALIGN = 1 << 20
 MAX_SYMBOLS = 200_000
 MAX_RELOCATIONS = 500_000
 MAX_NOBITS = 1 << 32
+# Of compressed debug information, decompressed.
+MAX_STRINGS = 64 << 20
 _COMMON = "COMMON"
 _WANTED = "give the object of the file that has the entry points"
 _SPECIAL = {SHN_ABS: "*ABS*", SHN_COMMON: _COMMON}
@@ -282,11 +285,11 @@ class _Reader:
             yield Line(offset, 4, text, place or Place(file, None, where(offset)), None)
 
     def _source_rows(self) -> dict[str, list[Row]]:
-        """Return the rows of .debug_line by section; none when there is no such section, or it is compressed."""
+        """Return the rows of .debug_line by section; none when there is no such section."""
         section = self.elf.section(".debug_line")
-        if section is None or section.flags & SHF_COMPRESSED or section.size > MAX_CODE:
+        if section is None or section.size > MAX_CODE:
             return {}
-        data = bytearray(self.elf.data(section))
+        data = bytearray(self._debug(section, MAX_CODE))
         starts: dict[int, tuple[str, int]] = {}
         symbols = self._entries
         for table in self.elf.sections:
@@ -301,14 +304,25 @@ class _Reader:
                     starts[offset] = (home, symbol.value + addend)
                 elif kind == "R_PPC64_ADDR32" and offset + 4 <= len(data):
                     data[offset : offset + 4] = (symbol.value + addend & 0xFFFFFFFF).to_bytes(4, "little")
-        strings = [self._strings(name) for name in (".debug_str", ".debug_line_str")]
+        sections = [self.elf.section(name) for name in (".debug_str", ".debug_line_str")]
+        strings = [b"" if section is None else self._debug(section, MAX_STRINGS) for section in sections]
         return source_lines(bytes(data), (strings[0], strings[1]), starts)
 
-    def _strings(self, name: str) -> bytes:
-        section = self.elf.section(name)
-        if section is None or section.flags & SHF_COMPRESSED:
+    def _debug(self, section: ElfSection, limit: int) -> bytes:
+        """Return a section of debug information, decompressed; nothing of what is damaged or has more than ``limit``.
+
+        Only zlib's is read.
+        """
+        if not section.flags & SHF_COMPRESSED:
+            return self.elf.data(section)
+        try:
+            area = Area(self.elf, section, limit)
+        except LpgenError:
             return b""
-        return self.elf.data(section)
+        try:
+            return area.read(0, area.size)
+        finally:
+            area.close()
 
 
 def _places(rows: list[Row]) -> Callable[[int], Place | None]:

@@ -23,12 +23,12 @@ _CHDR = struct.Struct("<IIQQ")
 
 
 class Area:
-    """The contents of one section, ``size`` bytes when decompressed.
+    """The contents of one section, ``size`` bytes when decompressed, at most ``limit``.
 
     Raises LpgenError when they are damaged, or compressed in a way that this Python does not read.
     """
 
-    def __init__(self, elf: ElfFile, section: ElfSection) -> None:
+    def __init__(self, elf: ElfFile, section: ElfSection, limit: int = MAX_DECOMPRESSED) -> None:
         self._elf = elf
         self.name = section.name
         self._offset = section.offset
@@ -36,12 +36,12 @@ class Area:
         self._temporary: IO[bytes] | None = None
         if section.flags & SHF_COMPRESSED:
             try:
-                self._decompress(section)
+                self._decompress(section, limit)
             except BaseException:
                 self.close()
                 raise
 
-    def _decompress(self, section: ElfSection) -> None:
+    def _decompress(self, section: ElfSection, limit: int) -> None:
         elf = self._elf
         if section.size < _CHDR.size:
             raise elf.damaged(f"{self.name} has no compression header")
@@ -54,7 +54,7 @@ class Area:
             )
         if kind != ZLIB or size > section.size * MAX_RATIO:
             raise elf.damaged(f"{self.name} has the compression header {kind}, {size} bytes")
-        if size > MAX_DECOMPRESSED:
+        if size > limit:
             raise LpgenError(f"{self.name} has {size} bytes decompressed, more than lpgen reads", place=elf.place)
         out = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the area
         self._temporary = out

@@ -230,3 +230,23 @@ def test_what_would_fill_the_memory(tmp_path: Path) -> None:
     began = time.monotonic()
     assert "names of more than 128 MiB" in program("verify", "names.o", "--kernel", "6.12", cwd=tmp_path).error_line
     assert time.monotonic() - began < 60
+
+
+@needs_gnu
+def test_compressed_debug_information_that_is_damaged_or_vast(tmp_path: Path) -> None:
+    """It is an extra: nothing is taken of it, and no memory."""
+    text = ".globl f\nf:\n" + 200 * "\tnop\n\n"
+    good = objects.gcc(text, tmp_path, "-g", "-gz", name="z.S").read_bytes()
+    start, count = sections(good)
+    compressed = [n for n in range(count) if _SECTION.unpack_from(good, start + n * _SECTION.size)[2] & 0x800]
+    assert compressed
+    for section in compressed:
+        offset = _SECTION.unpack_from(good, start + section * _SECTION.size)[4]
+        for kind, size in ((2, 100), (1, 1 << 40), (1, 5), (9, 9), (0, 0)):
+            data = bytearray(good)
+            struct.pack_into("<I4xQ", data, offset, kind, size)
+            lines = objects.read(bytes(data)).sections[".text"].lines
+            assert [line.offset for line in lines] == list(range(0, 800, 4))
+        data = bytearray(good)
+        data[offset + 30 : offset + 34] = b"\xff\xff\xff\xff"
+        objects.read(bytes(data))

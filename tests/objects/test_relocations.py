@@ -181,3 +181,38 @@ def test_with_debug_information_the_place_is_the_source_line(tmp_path: Path) -> 
         place = caught.value.place
         assert place is not None
         assert (Path(place.file).name, place.line) == ("x.s", 3), version
+
+
+@needs_gnu
+@pytest.mark.parametrize("version", ["3", "5"])
+def test_compressed_debug_information(version: str, tmp_path: Path) -> None:
+    text = ".globl f\nf:\n" + 200 * "\tnop\n\n" + "\tblr\n"
+    path = objects.gcc(text, tmp_path, f"-gdwarf-{version}", "-gz", name="z.S")
+    found = {s.name for s in ELFFile(BytesIO(path.read_bytes())).iter_sections() if s["sh_flags"] & 0x800}
+    assert ".debug_line" in found
+    lines = objects.read(path.read_bytes()).sections[".text"].lines
+    assert [(Path(line.place.file).name, line.place.line) for line in lines] == [("z.S", 3 + 2 * n) for n in range(201)]
+    # A C file's strings are long enough, too.
+    names = "".join(f"int a_variable_with_a_long_name_{n};\n" for n in range(200))
+    path = objects.gcc(f"{names}int f(int a) {{\n return a + 1; }}\n", tmp_path, f"-gdwarf-{version}", "-gz", "-O1")
+    lines = objects.read(path.read_bytes()).sections[".text"].lines
+    assert {(Path(line.place.file).name, line.place.line) for line in lines} == {("x.c", 202)}
+
+
+WEAK = [kind for kind in KINDS if kind.endswith(("_HA", "HIGHA", "HIGHERA", "HIGHESTA", "_HI", "_LO", "ADDR64"))]
+
+
+@needs_gnu
+@pytest.mark.parametrize("kind", WEAK)
+@pytest.mark.parametrize("addend", [0x1234, 0x9234])
+def test_a_weak_symbol_that_is_nowhere(kind: str, addend: int, tmp_path: Path) -> None:
+    """GNU ld (elf64-ppc.c, "It's just possible that this symbol is a weak symbol") adjusts no such half."""
+    field = KINDS[kind][0]
+    if kind.endswith(("ERA", "ESTA")):
+        addend += 0xFFFFFFFF0000
+    text = f"{SOURCE.format(kind=kind, field=field, symbol=f'nowhere+{addend}')}\n.weak nowhere\n"
+    unit, addresses, theirs, toc = both(text, tmp_path)
+    places = {n: addresses.get(n, addresses.get(".got", DATA + 0x1000) + 8) for n, s in unit.sections.items() if s.size}
+    image = link(unit, addresses=places, toc=toc)
+    text = next(data for address, data in image.segments if address == TEXT)
+    assert text.hex(" ", 4) == theirs[TEXT][: len(text)].hex(" ", 4)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lpgen.api import trampolines, verify
+from lpgen.assembly import How
 from lpgen.contract.suite import Suite
 from lpgen.errors import LpgenError
 from lpgen.kernel.generations import kernel
@@ -112,3 +113,15 @@ def test_one_slot_of_a_table_of_addresses(tmp_path: Path) -> None:
     path = objects.gcc(table + "\t.quad nosuch\n", tmp_path, name="table.S")
     with pytest.raises(LpgenError, match="uses nosuch"):
         World(KERNEL, trampolines(KERNEL, source=path))
+
+
+@needs_gnu
+@pytest.mark.parametrize("style", ["kernel", "standalone"])
+@pytest.mark.parametrize("version", ["4.7", "5.4", "6.12"])
+def test_gnu_as_counts_the_statements_that_lpgen_counts(version: str, style: str) -> None:
+    made = kernel(version)
+    text = emit_source(made, style=style).text
+    own = trampolines(made, text=text, how=How("lpgen")).sections[".text"]
+    gnu = trampolines(made, text=text, how=How("gnu")).sections[".text"]
+    assert own.counted is None
+    assert sorted(gnu.counted or ()) == [line.offset for line in own.lines]
