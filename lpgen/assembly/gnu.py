@@ -130,7 +130,7 @@ def preprocess(
         label = re.sub(r"[\x00-\x1f]", "_", name)
         quoted = label.replace("\\", "\\\\").replace('"', '\\"')
         out, error = _run([*command, "-"], folder, f'#line 1 "{quoted}"\n{text}')
-        shown = {str(folder / kind) + "/": "" for kind in ("own", "stubs")}
+        shown = {str(folder / kind) + "/": "" for kind in ("own", "stubs")} | {str(folder / "macros.h"): "<macros>"}
         if error is not None:
             raise _complaint(error, {label: name}, name, shown)
     return list(_marked(out, {label: name}, shown))
