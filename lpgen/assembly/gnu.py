@@ -173,7 +173,8 @@ def preprocess(
         label = re.sub(r"[\x00-\x1f]", "_", name)
         quoted = label.replace("\\", "\\\\").replace('"', '\\"')
         out, error = _run([*command, "-"], folder, f'#line 1 "{quoted}"\n{text}')
-        shown = {folder / "own": "", folder / "stubs": "", **_as_written((*beside, *directories))}
+        own = {folder / "own": "", folder / "stubs": "", folder / "macros.h": "<macros>"}
+        shown = {**own, **_as_written((*beside, *directories))}
 
         def here(place: Place) -> Place:
             return replace(place, file=_shown(place.file, {label: name}, shown))

@@ -56,6 +56,8 @@ _HEADERS = "assembly/headers"
 _MAX_TOKENS = 4_000_000
 # What says where the next line comes from: #line, and what a preprocessor before this one left behind.
 _MARKER = re.compile(r'[ \t]*#[ \t]*(line[ \t]+)?(\d{1,9})(?:[ \t]+"((?:\\.|[^"\\])*)"[ \t\d]*)?[ \t]*')
+# What pcpp says of an #if, with the exception behind it.
+_NO_VALUE = re.compile(r"Could not evaluate expression due to (\w+)\((.*)\) \(passed to evaluator: '(.*)'\)", re.DOTALL)
 _TRIGRAPH = re.compile(r"\?\?[=/'()!<>-]")
 
 
@@ -204,6 +206,16 @@ def _collect(engine: Any, tokens: Iterator[Any]) -> Iterator[SourceLine]:
         yield SourceLine("".join(parts), engine.place_of(first))
 
 
+def _said(message: str) -> str:
+    """Return what pcpp says without the Python in it."""
+    match = _NO_VALUE.fullmatch(message)
+    if match is None:
+        return message
+    kind, said, expression = match.groups()
+    reasons = {"LpgenError": said[1:-1], "ZeroDivisionError": "division by zero"}
+    return f"cannot evaluate #if {expression}" + (f": {reasons[kind]}" if kind in reasons else "")
+
+
 _cached_class: type[Any] | None = None
 _cached_lexer: Any = None
 
@@ -252,13 +264,13 @@ def _engine_class() -> Callable[[Sources], Any]:
 
         def on_error(self, file: str, line: int, msg: str) -> None:
             place = Place(self.files[file], line) if file in self.files else self.last_place()
-            raise LpgenError(f"preprocessor: {' '.join(msg.split())}", place=place)
+            raise LpgenError(f"preprocessor: {_said(' '.join(msg.split()))}", place=place)
 
         def on_comment(self, tok: Any) -> bool:
             return False
 
         def on_unknown_macro_function_in_expr(self, ident: str) -> Callable[[int], int]:
-            raise LpgenError(f"preprocessor: unknown function '{ident}' in #if", place=self.last_place())
+            raise LpgenError(f"unknown function '{ident}'", place=self.last_place())
 
         def on_directive_unknown(self, directive: Any, toks: Any, ifpassthru: bool, precedingtoks: Any) -> bool:
             message = "".join(token.value for token in toks)

@@ -142,3 +142,18 @@ def test_macros_that_can_and_cannot_be_defined(how: How) -> None:
 def test_a_whole_dotconfig_is_not_too_long_for_gcc() -> None:
     given = {f"CONFIG_SOME_OPTION_{number}": "1" for number in range(6000)}
     assert assemble("nop\n", name="t.S", defines=given, cpp=True).sections[".text"].size == 4
+
+
+@pytest.mark.parametrize(
+    ("expression", "said"),
+    [
+        ("IS_FOO(CONFIG_X)", "cannot evaluate #if IS_FOO(CONFIG_X): unknown function 'IS_FOO'"),
+        ("1 +", "cannot evaluate #if 1 +"),
+        ("1/0", "cannot evaluate #if 1/0: division by zero"),
+        ('X == "a"', 'cannot evaluate #if X == "a"'),
+    ],
+)
+def test_what_an_if_cannot_be_is_said_without_python(expression: str, said: str) -> None:
+    with pytest.raises(LpgenError) as error:
+        assemble(f"#if {expression}\n#endif\n", name="t.S")
+    assert str(error.value) == f"t.S:1: preprocessor: {said}"
