@@ -115,7 +115,6 @@ def test_places_in_included_files_are_as_the_person_wrote_them(
 def test_gccs_complaints_are_gccs(here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "u.S").write_text("\n#include <no/such.h>\n")
     assert here("verify", "u.S", "--cpp").error_line == "lpgen: u.S:2: gcc: no/such.h: No such file or directory"
-    assert here("verify", "u.S", "--cpp", "-D", "1=2").error_line == "lpgen: u.S: gcc: macro names must be identifiers"
     stand_in(tmp_path, monkeypatch, "echo 'gcc: internal compiler error' >&2; exit 4", "gcc")
     assert here("verify", "u.S", "--cpp").error_line == "lpgen: u.S: gcc: gcc: internal compiler error"
 
