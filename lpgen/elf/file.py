@@ -103,7 +103,7 @@ def open_elf(path: Path) -> Iterator[ElfFile]:
     place = Place(str(path))
     try:
         if not path.is_file():
-            reason = "is a directory" if path.is_dir() else "is no regular file"
+            reason = "is a directory, not a file" if path.is_dir() else "is no regular file"
             reason = reason if path.exists() else "there is no such file"
             raise LpgenError(reason, place=place, hint=_WANTED)
         stream = path.open("rb")

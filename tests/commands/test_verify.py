@@ -36,6 +36,7 @@ KEYS = {
     "options": dict,
     "offsets": str,
     "assembler": str,
+    "not_judged": list,
     "seed": int,
     "callers": int,
     "watched": int,
