@@ -60,6 +60,11 @@ def test_several_files_are_all_on_the_disk_before_the_first_is_renamed(
     assert {path: path.read_text() for path in tmp_path.iterdir()} == files
 
 
+def _heed_sigint() -> None:
+    """What a shell runs in the background ignores it, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_killed_emits_leave_the_old_file_or_the_new_one(lpgen: Here) -> None:
     assert lpgen("emit", "--out", "file").code == 0
     new = Path("file").read_text()
@@ -67,7 +72,9 @@ def test_killed_emits_leave_the_old_file_or_the_new_one(lpgen: Here) -> None:
     env = environment()
     seen = set()
     for step in range(8):
-        emit = subprocess.Popen([*LPGEN, "emit", "--out", "file"], env=env, stderr=subprocess.DEVNULL)
+        emit = subprocess.Popen(
+            [*LPGEN, "emit", "--out", "file"], env=env, stderr=subprocess.DEVNULL, preexec_fn=_heed_sigint
+        )
         time.sleep(0.03 * step)
         emit.send_signal(signal.SIGKILL if step % 2 else signal.SIGINT)
         emit.wait(60)
