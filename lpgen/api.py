@@ -27,7 +27,7 @@ from lpgen.contract.suite import Item, Suite, default_callers
 from lpgen.contract.verdict import Verdict
 from lpgen.elf.file import MAGIC, ElfFile, is_elf, open_elf
 from lpgen.errors import LpgenError
-from lpgen.kernel.chosen import choose, is_linked
+from lpgen.kernel.chosen import choose
 from lpgen.kernel.generations import DEFAULT_VERSION, Kernel
 from lpgen.kernel.options import Config, setting_text
 from lpgen.machine.cases import Case
@@ -86,10 +86,7 @@ def verify(
     ``holds`` of the result tells whether all statements hold, ``broken`` and ``failures`` what does not.
     Raises LpgenError for what is wrong with the input: a version, an option, a file, the assembly.
     """
-    itself = vmlinux is None and build is None and is_linked(source)
-    facts = choose(
-        kernel, config=dict(config or {}), offsets=offsets, vmlinux=source if itself else vmlinux, build=build
-    )
+    facts = choose(kernel, config=dict(config or {}), offsets=offsets, vmlinux=vmlinux, build=build, subject=source)
     if callers is not None and callers < 1:
         raise LpgenError(f"{callers} callers show nothing", hint="send at least 1")
     if jobs is not None and jobs < 1:

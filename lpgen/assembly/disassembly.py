@@ -31,7 +31,12 @@ def disassemble(word: int, address: int, name: Callable[[int], str]) -> str:
         return f".long {word:#010x}"
     text = _plain(*decoded)
     distance = displacement(word)
-    return text if distance is None else _LAST_NUMBER.sub(lambda _: name(address + distance), text)
+    return text if distance is None else _aimed(text, name(address + distance))
+
+
+def _aimed(text: str, name: str) -> str:
+    """Return a branch with ``name`` for its target."""
+    return _LAST_NUMBER.sub(lambda _: name, text)
 
 
 def _plain(mnemonic: str, operands: str) -> str:
@@ -55,13 +60,11 @@ def statements(
             continue
         relocation = targets.get(offset)
         if relocation is not None:
-            name = relocation.symbol + (f"{relocation.addend:+#x}" if relocation.addend else "")
-            text = _LAST_NUMBER.sub(lambda _, name=name: name, text)  # type: ignore[misc]
+            text = _aimed(text, relocation.symbol + (f"{relocation.addend:+#x}" if relocation.addend else ""))
         else:
             distance = displacement(word)
             if distance is not None and 0 <= offset + distance < len(data):
-                name = where(offset + distance)
-                text = _LAST_NUMBER.sub(lambda _, name=name: name, text)  # type: ignore[misc]
+                text = _aimed(text, where(offset + distance))
         yield offset, text
 
 

@@ -6,7 +6,6 @@ Branches have labels, function_trace_op is reached through @toc: so the text can
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 
@@ -15,6 +14,7 @@ from lpgen.assembly.linker import link
 from lpgen.assembly.model import Section, Symbol, Unit
 from lpgen.assembly.unit import assemble
 from lpgen.errors import LpgenError
+from lpgen.kernel.bug_table import bug_target
 from lpgen.kernel.generations import Kernel
 from lpgen.kernel.names import known_names
 
@@ -114,14 +114,8 @@ class _Writer:
         if table is None or table.address is None:
             return {}
         size = self._kernel.offsets["BUG_ENTRY_SIZE"]
-        found = {}
-        for at in range(0, table.size - size + 1, size):
-            if size >= 16:
-                target: int = struct.unpack_from("<Q", table.data, at)[0]
-            else:
-                target = table.address + at + struct.unpack_from("<i", table.data, at)[0]
-            found[target] = at
-        return found
+        entries = range(0, table.size - size + 1, size)
+        return {bug_target(table.data, at, table.address, size): at for at in entries}
 
     def text(self, head: str, plain: set[tuple[str, int]]) -> str:
         """Return the text; the words ``plain``, by section and offset, are written as .long."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 
 from lpgen.assembly.disassembly import disassemble
 from lpgen.assembly.flow import branch_target, falls_through, links
@@ -327,12 +328,10 @@ class _Reader:
             return addend & 0xFFFFFFFFFFFFFFFF
         return int.from_bytes(self._elf.memory(address, 8), "little")
 
-    @property
+    @cached_property
     def _relative(self) -> Mapping[int, int]:
         """The doublewords that a relocatable kernel fills in when it starts."""
-        if not hasattr(self, "_relative_now"):
-            section = self._elf.section(".rela.dyn")
-            data = b"" if section is None or section.type != SHT_RELA else self._elf.data(section)
-            rows = _RELA.iter_unpack(data[: len(data) - len(data) % _RELA.size])
-            self._relative_now = {at: addend for at, info, addend in rows if info & 0xFFFFFFFF == _R_PPC64_RELATIVE}
-        return self._relative_now
+        section = self._elf.section(".rela.dyn")
+        data = b"" if section is None or section.type != SHT_RELA else self._elf.data(section)
+        rows = _RELA.iter_unpack(data[: len(data) - len(data) % _RELA.size])
+        return {at: addend for at, info, addend in rows if info & 0xFFFFFFFF == _R_PPC64_RELATIVE}

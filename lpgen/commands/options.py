@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lpgen.errors import LpgenError
-from lpgen.kernel.chosen import choose, is_linked
+from lpgen.kernel.chosen import choose
 from lpgen.kernel.generations import DEFAULT_VERSION, Kernel
 from lpgen.kernel.options import parse_setting
 
@@ -184,9 +184,9 @@ def chosen_kernel(
     Raises LpgenError for an option or a file that is wrong.
     """
     wanted, dotconfig = chosen_config(config)
-    if vmlinux is None and build is None and is_linked(subject):
-        vmlinux = subject
-    return choose(version, config=wanted, dotconfig=dotconfig, offsets=offsets, vmlinux=vmlinux, build=build)
+    return choose(
+        version, config=wanted, dotconfig=dotconfig, offsets=offsets, vmlinux=vmlinux, build=build, subject=subject
+    )
 
 
 def say_notes(kernel: Kernel) -> None:

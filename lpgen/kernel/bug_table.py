@@ -1,4 +1,4 @@
-"""How large a struct bug_entry is, by a kernel's own __bug_table."""
+"""The entries of a __bug_table: what each is for, and how large they are by a kernel's own table."""
 
 from __future__ import annotations
 
@@ -14,6 +14,18 @@ _TRAPS = (2, 3)
 _X, _TW, _TD = 31, 4, 68
 # A kernel has thousands of entries; so many tell.
 _SAMPLE = 64
+
+
+def bug_target(table: bytes, at: int, address: int, size: int) -> int:
+    """Return the address that the entry of ``size`` bytes at the offset ``at`` of ``table`` is for.
+
+    ``address`` is where ``table`` starts: the distances in short entries count from their own field.
+    """
+    if size >= _ADDRESSES:
+        target: int = struct.unpack_from("<Q", table, at)[0]
+        return target
+    distance: int = struct.unpack_from("<i", table, at)[0]
+    return address + at + distance
 
 
 def bug_entry_size(elf: ElfFile) -> int | None:
@@ -35,14 +47,7 @@ def bug_entry_size(elf: ElfFile) -> int | None:
 
 def _all_traps(elf: ElfFile, first: int, count: int, size: int) -> bool:
     data = elf.memory(first, min(count, _SAMPLE) * size)
-    for at in range(0, len(data), size):
-        if size >= _ADDRESSES:
-            target: int = struct.unpack_from("<Q", data, at)[0]
-        else:
-            target = first + at + struct.unpack_from("<i", data, at)[0]
-        if not _is_trap(elf, target):
-            return False
-    return bool(data)
+    return bool(data) and all(_is_trap(elf, bug_target(data, at, first, size)) for at in range(0, len(data), size))
 
 
 def _is_trap(elf: ElfFile, address: int) -> bool:

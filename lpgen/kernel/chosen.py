@@ -31,11 +31,14 @@ def choose(
     offsets: str | Path | None = None,
     vmlinux: str | Path | None = None,
     build: str | Path | None = None,
+    subject: str | Path | None = None,
 ) -> Kernel:
     """Return the kernel ``version``, or the one that the file ``vmlinux`` is, or that was built in ``build``.
 
     ``version`` (None: what was read, or DEFAULT_VERSION), ``config`` (single options), ``dotconfig`` (what a .config
-    says) and ``offsets`` (a file) win over what is read. Raises LpgenError for what is wrong with any of them.
+    says) and ``offsets`` (a file) win over what is read. ``subject`` is the file that is to be judged: a linked one
+    says itself which kernel it is, where neither ``vmlinux`` nor ``build`` does. Raises LpgenError for what is wrong
+    with any of them.
     """
     if vmlinux is not None and build is not None:
         raise LpgenError("--vmlinux and --build exclude each other", hint="leave one out")
@@ -47,6 +50,8 @@ def choose(
         if value == "":
             noun, _, hint = what.partition(": ")
             raise LpgenError(f"{option} names no {noun}", hint=hint)
+    if vmlinux is None and build is None and is_linked(subject):
+        vmlinux = subject
     given = None
     if offsets is not None:
         from lpgen.kernel.offsets import read_offsets

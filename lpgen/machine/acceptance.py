@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from lpgen.assembly import Image, Unit
+from lpgen.assembly.read_linked import TRAMP_BYTES
 from lpgen.errors import LpgenError
 from lpgen.kernel.generations import Kernel
 from lpgen.machine.code import NOP
 from lpgen.machine.engine import Engine, branch, words
-from lpgen.machine.places import TRAMP_BYTES
 
 
 def check_entry_points(kernel: Kernel, image: Image) -> None:

@@ -39,7 +39,6 @@ REGS, LEAN, MCOUNT = "regs", "lean", "mcount"
 # Both are where an unpatched call site may lead.
 MCOUNTS = ("_mcount", "mcount")
 STORES_R0 = "std r0,16(r1)"
-TRAMP_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import struct
 
+from lpgen.kernel.bug_table import bug_target
+
 # Extended opcodes of primary opcode 31 (Power ISA 3.0B).
 _MTMSR, _MTMSRD, _MTSPR = 146, 178, 467
 _SPR_ALLOWED = (1, 8, 9)  # XER, LR, CTR
@@ -39,9 +41,5 @@ def bug_entries(table: bytes, address: int, size: int) -> dict[int, int]:
     flags_at = _BUG_FLAGS.get(size, size - 2)
     found = {}
     for at in range(0, len(table) - size + 1, size):
-        if size >= 16:
-            target: int = struct.unpack_from("<Q", table, at)[0]
-        else:
-            target = address + at + struct.unpack_from("<i", table, at)[0]
-        found[target] = struct.unpack_from("<H", table, at + flags_at)[0]
+        found[bug_target(table, at, address, size)] = struct.unpack_from("<H", table, at + flags_at)[0]
     return found
