@@ -1,32 +1,26 @@
-"""What each instruction does to registers and memory, as terms (Power ISA 3.0B, books I to III)."""
+"""What each instruction does to registers and memory, as terms (Power ISA 3.0B, books I to III).
+
+An instruction that is not modelled is an error, never one that is passed over; so is a form that the ISA calls invalid
+and a word with reserved bits set. What the ISA leaves undefined is a variable of the instruction's own.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import cache
 
+from lpgen.proof import accesses, control, integer, shifts
+from lpgen.proof.facilities import facility
+from lpgen.proof.outcome import Handler, NotModelledError, Outcome, Table
 from lpgen.proof.state import Memory, Registers
-from lpgen.proof.term import Term
 
+__all__ = ["NotModelledError", "Outcome", "execute"]
 
-class NotModelledError(Exception):
-    """The instruction is none that is modelled here: its word, as text what it is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """Where an instruction leads.
-
-    ``branch``: under this condition (1 bit) to ``target`` (64 bits, its two low bits 0), None: always on behind it.
-    ``trap``: under this condition a trap. ``fault``: what it ends in, whatever the values ("FP unavailable").
-    ``privileged``: what it writes besides the registers that are modelled (MSR, SPR 275); ``links``: LR was set.
-    """
-
-    branch: Term | None = None
-    target: Term | None = None
-    trap: Term | None = None
-    fault: str = ""
-    privileged: str = ""
-    links: bool = False
+_PRIMARY: Table = {**accesses.PRIMARY, **control.PRIMARY, **integer.PRIMARY, **shifts.PRIMARY}
+# The primary opcodes with an extended one in bits 21 to 30.
+_EXTENDED: dict[int, Table] = {
+    19: control.EXTENDED_19,
+    31: {**accesses.EXTENDED, **control.EXTENDED_31, **integer.EXTENDED, **shifts.EXTENDED},
+}
 
 
 def execute(word: int, address: int, registers: Registers, memory: Memory) -> Outcome:
@@ -34,4 +28,20 @@ def execute(word: int, address: int, registers: Registers, memory: Memory) -> Ou
 
     Raises NotModelledError.
     """
-    raise NotModelledError(f"{word:#010x}")
+    return _handler(word)(address, registers, memory)
+
+
+@cache
+def _handler(word: int) -> Handler:
+    opcode = word >> 26
+    table, key = (_EXTENDED[opcode], word >> 1 & 0x3FF) if opcode in _EXTENDED else (_PRIMARY, opcode)
+    if key in table:
+        decoder, zeros = table[key]
+        if word & zeros:
+            raise NotModelledError(f"{word:#010x}: reserved bits are set")
+        return decoder(word)
+    fault = facility(word)
+    if not fault:
+        raise NotModelledError(f"{word:#010x}: no instruction that is modelled")
+    outcome = Outcome(fault=fault)
+    return lambda address, registers, memory: outcome
