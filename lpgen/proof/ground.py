@@ -6,19 +6,23 @@ Each address has to be one region's base and a distance. That regions do not ove
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 
 from lpgen.assembly import Image, Unit
 from lpgen.kernel.generations import Kernel
 from lpgen.machine.linking import ground_of, linked
-from lpgen.machine.places import GATES, Ground
+from lpgen.machine.places import GATES, STACK_END_MAGIC, Ground
 from lpgen.machine.scan import bug_entries
+from lpgen.proof.memory import Bytes
 from lpgen.proof.term import Term, add, concat, const, extract, plus, sext, var
 
 # How far below A's frame the trampolines may go, in bytes; how much of A's frame and above is sure to be there.
 DEEPEST, HIGHEST = -0x1000, 0x200
 # Instructions around a call site that can be read.
 AROUND = 64
+# STACK_END_MAGIC, as the 64-bit value that a livepatch frame ends in.
+MAGIC = STACK_END_MAGIC
 MTLR_R0, MFLR_R0 = 0x7C0803A6, 0x7C0802A6
 
 R1 = var(64, "r1", 4)
@@ -75,9 +79,7 @@ class World:
         if fixed is not None:
             self._data += [(at, at + len(data), data) for at, data in fixed.data]
         start, end = self.text_range
-        self.words = {
-            at: int.from_bytes(self.image_bytes(at, 4) or b"", "little") for at in range(start, end & ~3, 4)
-        }
+        self.words = {at: int.from_bytes(self.image_bytes(at, 4) or b"", "little") for at in range(start, end & ~3, 4)}
         self.regions = self._regions()
         info = TASK_INFO
         if "thread_info_on_stack" in self.features:
@@ -141,6 +143,7 @@ class World:
         pointer = {self.ground.function_trace_op - self.ground.toc: OPS}
         return {
             "paca": Fields(in_paca, 0, 0x4000),
+            "another paca": Fields({}, 0, 0x4000),
             "ops": Fields(in_ops, 0, 0x1000),
             "toc": Fields(pointer, -0x8000, 0x8000),
             "stub": Fields(self._stub(), -16, 8),
@@ -156,6 +159,32 @@ class World:
         if self.offsets.get("FTRACE_OOL_STUB_SIZE", 0) == 24:
             words[-16] = OPS
         return words
+
+    def prepare(self, memory: Bytes) -> None:
+        """Put livepatch_sp where it is before a call."""
+        if "livepatch" in self.features:
+            memory.store("thread_info", self.offsets["TI_livepatch_sp"], 8, LIVEPATCH_SP)
+
+    @property
+    def slot_before(self) -> Term:
+        """What 16(A's frame) holds before a call."""
+        return Bytes().load("stack", 16, 8)
+
+    @property
+    def handler_range(self) -> tuple[int, int]:
+        """First address of livepatch_handler and the one behind it: the next entry point, or the end of .text."""
+        first, end = self.symbols["livepatch_handler"], self.text_range[1]
+        others = [self.symbols.get(s.name, 0) for s in self.kernel.symbols]
+        return first, min((a for a in (*others, end) if a > first), default=end)
+
+    def with_words(self, words: Mapping[int, int]) -> World:
+        """Return the same world with the instructions at these byte offsets in .text replaced."""
+        if not words:
+            return self
+        made = copy(self)
+        start = self.text_range[0]
+        made.words = {**self.words, **{start + offset: word for offset, word in words.items()}}
+        return made
 
     @property
     def nip(self) -> Term:

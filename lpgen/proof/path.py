@@ -11,11 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from lpgen.kernel.checks import RED_ZONE
-from lpgen.proof.ground import LIVEPATCH_SP, R1, World, paca
+from lpgen.proof.ground import LIVEPATCH_SP, R1, TOC, World, paca
 from lpgen.proof.memory import Bytes
 from lpgen.proof.semantics import NotModelledError, Outcome, execute
 from lpgen.proof.state import Registers
-from lpgen.proof.term import FALSE, TRUE, Term, base_and_offset, const, extract, invert, plus, var
+from lpgen.proof.term import FALSE, TRUE, Term, base_and_offset, concat, const, extract, invert, plus, var
 
 # More instructions than any way through the trampolines has.
 LONGEST = 3000
@@ -42,6 +42,8 @@ class Store:
 
 # Told of a statement that is broken whatever the values: statement, instruction, what, allowed, seen.
 Report = Callable[["Path", str, int, str, str, str], None]
+# Told of a value that an instruction may not have changed: statement, instruction, what, what it was, what it is.
+Differs = Callable[["Path", str, int, str, Term, Term], None]
 
 
 @dataclass(slots=True)
@@ -58,6 +60,7 @@ class Path:
 
     world: World
     report: Report
+    differs: Differs
     registers: Registers
     pc: int
     memory: Bytes = field(default_factory=Bytes)
@@ -75,6 +78,8 @@ class Path:
     tracing: bool | None = None
     graph: bool | None = None
     started: int = 0
+    called_at: int = 0
+    handler_registers: Registers | None = None
     _fresh: int = 0
 
     def fork(self) -> Path:
@@ -82,6 +87,7 @@ class Path:
         return Path(
             self.world,
             self.report,
+            self.differs,
             self.registers.copy(),
             self.pc,
             self.memory.copy(),
@@ -99,6 +105,8 @@ class Path:
             self.tracing,
             self.graph,
             self.started,
+            self.called_at,
+            self.handler_registers,
             self._fresh,
         )
 
@@ -130,18 +138,33 @@ class Path:
             assert found is not None
             return found
         fields = self.world.regions[region]
-        if not fields.first <= offset or not offset + size <= fields.end:
+        known = any(at <= offset < at + term.width // 8 for at, term in fields.known.items())
+        if not known and not (fields.first <= offset and offset + size <= fields.end):
             self._lost("load", address)
         if region == "stack":
             if offset < self._reach() - RED_ZONE:
                 self._stray("load", size, self._where_in_stack(offset), "the red zone")
             return self.memory.load(region, offset, size)
+        if region == "livepatch" and self.phase == "back" and offset + size > self.top:
+            seen = "after it was lowered"
+            self.report(
+                self,
+                "L2",
+                self.pc,
+                f"load at {offset - self.top:+}(livepatch_sp)",
+                "read back before livepatch_sp is lowered",
+                seen,
+            )
         if region in ("thread_info", "livepatch"):
             return self.memory.load(region, offset, size)
         return self._read_only(region, offset, size)
 
     def _read_only(self, region: str, offset: int, size: int) -> Term:
         """Return what is in memory that trampolines only read; what is not known of it is another unknown each time."""
+        if region == "another paca":
+            if offset == self.world.offsets["PACATOC"] and size == 8:
+                return TOC
+            return self.fresh(8 * size, f"{offset}({region})")
         for start, term in self.world.regions[region].known.items():
             if start <= offset and offset + size <= start + term.width // 8:
                 low = 8 * (offset - start)
@@ -153,8 +176,6 @@ class Path:
         if size > 1:
             # Part of it may be known.
             halves = [self._read_only(region, offset + at, 1) for at in range(size)]
-            from lpgen.proof.term import concat
-
             return concat(*reversed(halves))
         return self.fresh(8, f"{offset}({region})")
 
@@ -173,6 +194,7 @@ class Path:
                 allowed = "livepatch_sp or the 24 bytes of the livepatch frame"
             where = f"{offset:#x}" if region == "" else f"{offset}({region})"
             self._stray("store", size, where, allowed)
+            self._elsewhere("store", where)
             if region in ("", "call site", "stub"):
                 raise DeadEnd("fault", self.pc, f"store to {where}")
 
@@ -184,9 +206,7 @@ class Path:
         if region is not None:
             return region, offset
         if base.op == "var" and str(base.args[0]).startswith("paca@"):
-            if base is not self.paca_before:
-                raise DeadEnd("fault", self.pc, f"{access} from the paca of a cpu that the thread may have left")
-            return "paca", offset
+            return "paca" if base is self.paca_before else "another paca", offset
         self._lost(access, address)
         raise AssertionError
 
@@ -199,7 +219,12 @@ class Path:
         base, _ = base_and_offset(address)
         if base is not None and base is self.facts.get("entry r2") and self.phase == "ftrace":
             self.report(self, "T2", self.pc, f"r2 at the {access}", "kernel TOC", "B's r2")
+        self._elsewhere(access, str(address))
         raise DeadEnd("fault", self.pc, f"{access} at {address}, where no memory is known to be")
+
+    def _elsewhere(self, access: str, where: str) -> None:
+        if self.phase in ("handler", "back"):
+            self.report(self, "L7", self.pc, access, "memory of this thread", where)
 
     def _where_in_stack(self, offset: int) -> str:
         return f"{offset}(A's frame)"
@@ -256,6 +281,10 @@ class Path:
         base, distance = base_and_offset(value)
         if base is LIVEPATCH_SP:
             self.top = distance
+            if distance < 0:
+                wanted = "not below what it was: the frames of other calls are there"
+                for statement in ("L2", "L6"):
+                    self.report(self, statement, self.pc, "livepatch_sp", wanted, f"{distance} from it")
             return
         self.report(self, "L2", self.pc, "livepatch_sp", "what it was, and 24 while C runs", str(value))
         self.top = 0
@@ -293,11 +322,27 @@ class Path:
         if outcome.fault:
             raise DeadEnd("fault", self.pc, outcome.fault)
         if outcome.privileged:
+            if outcome.privileged == "MSR":
+                self.registers.msr = self.fresh(64, "msr")
             statement = "L1" if self.phase in ("handler", "back") else "T5"
             self.report(self, statement, self.pc, f"write of {outcome.privileged}", "none", "one")
         self._to_any_cpu(before)
         self._interrupted()
         return outcome
+
+    def enter_handler(self, phase: str) -> None:
+        """Note that livepatch_handler is reached, or that C returned into it: r1 has to be A's frame from here on."""
+        self.phase, self.started, self.stored_sp = phase, len(self.trace), False
+        self.handler_registers = None
+        self._interrupted()
+        self.handler_registers = self.registers.copy()
+
+    def pass_over(self, pc: int) -> None:
+        """Note an instruction that is not executed as it stands: ftrace has written another one there."""
+        before = self.paca
+        self.trace.append(pc)
+        self._to_any_cpu(before)
+        self._interrupted()
 
     def _interrupted(self) -> None:
         base, r1 = base_and_offset(self.registers.gpr[1])
@@ -305,6 +350,7 @@ class Path:
             if base is not R1 or r1:
                 self.report(self, "L1", self.pc, "r1 inside the handler", "r1", str(self.registers.gpr[1]))
                 raise DeadEnd("fault", self.pc, "r1 is not A's frame")
+            self._kept_in_handler()
         elif base is not R1 or r1 > 0 or r1 & 15 or r1 < self.world.regions["stack"].first:
             allowed = "16-byte aligned, at A's frame or below it"
             self.report(self, "T5", self.pc, "r1 behind it", allowed, str(self.registers.gpr[1]))
@@ -317,6 +363,22 @@ class Path:
         if self.highest > self.top:
             self.memory.forget("livepatch", self.top, max(self.highest, self.top))
             self.highest = self.top
+
+    def _kept_in_handler(self) -> None:
+        """Ask that each instruction of the handler leaves alone all that is not its own: an interrupt may look."""
+        was, now = self.handler_registers, self.registers
+        if was is None:
+            return
+        free = (0, 11, 12, 13) if self.phase == "handler" else (0, 2, 11, 12, 13)
+        for number in range(32):
+            if now.gpr[number] is not was.gpr[number] and number not in free:
+                self._changed(f"r{number}", was.gpr[number], now.gpr[number])
+        for bit in range(4, 32):
+            if now.cr[bit] is not was.cr[bit]:
+                self._changed(f"CR bit {bit}", was.cr[bit], now.cr[bit])
+
+    def _changed(self, what: str, was: Term, now: Term) -> None:
+        self.differs(self, "L1", self.pc, f"{what} inside the handler", was, now)
 
     # Conditions
 

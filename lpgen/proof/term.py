@@ -44,6 +44,7 @@ class Term:
 
 
 _TERMS: dict[Key, Term] = {}
+_VARIABLES: dict[str, Term] = {}
 
 
 def _term(op: str, width: int, args: Key, zeros: int = 0) -> Term:
@@ -56,8 +57,10 @@ def _term(op: str, width: int, args: Key, zeros: int = 0) -> Term:
 
 def _rebuilt(op: str, width: int, args: Key, zeros: int) -> Term:
     """Make an unpickled term this process's own: its parts are in the order of numbers of another one."""
-    if op in ("const", "var"):
-        return _term(op, width, args, zeros)
+    if op == "const":
+        return const(width, *args)
+    if op == "var":
+        return var(width, *args, zeros)
     if op == "sum":
         total, parts = args
         return reduce(add, (times(part, factor) for part, factor in parts), const(width, total))
@@ -72,8 +75,16 @@ def const(width: int, value: int) -> Term:
 
 
 def var(width: int, name: str, zeros: int = 0) -> Term:
-    """Return the variable ``name``: any value whose low ``zeros`` bits are 0. A name has one width and one ``zeros``."""
-    return _term("var", width, (name,), zeros)
+    """Return the variable ``name``: any value whose low ``zeros`` bits are 0.
+
+    Raises ValueError when the name is one of another width or other ``zeros``.
+    """
+    made = _VARIABLES.get(name)
+    if made is None:
+        made = _VARIABLES[name] = _term("var", width, (name,), zeros)
+    elif made.width != width or made.zeros != zeros:
+        raise ValueError(f"there is another variable {name}")
+    return made
 
 
 TRUE, FALSE = const(1, 1), const(1, 0)
