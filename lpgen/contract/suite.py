@@ -170,7 +170,7 @@ class Suite:
 
     def _judge(self, verdict: Verdict, one: Case, conductor: Conductor, *, watch: bool) -> None:
         # With an interrupt, what counts is what comes of it; the steps are watched in the cases without one.
-        trip = conductor.run(one.plan, trace=watch and one.plan.interrupt is None)
+        trip = conductor.run(one.plan, trace=watch and one.plan.interrupt is None, values=one.values)
         checks, findings = judge_trip(conductor.world, trip)
         kinds = one.plan.kinds()
         if trip.interruption is None:
@@ -205,13 +205,13 @@ class Suite:
     def findings(self, one: Case) -> list[Finding]:
         """Run one case, watched, and return what was found."""
         conductor = self.conductor(watch=True)
-        return judge_trip(conductor.world, conductor.run(one.plan))[1]
+        return judge_trip(conductor.world, conductor.run(one.plan, values=one.values))[1]
 
     def failure(self, one: Case, finding: Finding) -> Failure:
         """Run a failing case again, watched, to name the instruction."""
         failure = Failure(one, finding)
         conductor = self.conductor(watch=True)
-        trip = conductor.run(one.plan)
+        trip = conductor.run(one.plan, values=one.values)
         _, again = judge_trip(conductor.world, trip)
         same = next((f for f in again if f.statement == finding.statement and f.what == finding.what), None)
         pc = guilty_pc(trip, same or finding)
