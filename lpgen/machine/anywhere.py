@@ -43,7 +43,9 @@ class Anywhere:
         thunk = self._next[ways]
         self._next[ways] = thunk + _WAY_BYTES
         self._engine.write(thunk, self._engine.gate(thunk, number, ways))
-        self._engine.write_code(at, words(branch(at, thunk)))
+        self._engine.write(at, words(branch(at, thunk)))
+        # A run may have trapped here before.
+        self._engine.flush()
 
     def _ways_near(self, page: int) -> int:
         """Return a page, near ``page``, with a way to the monitor and room for another gate's code."""

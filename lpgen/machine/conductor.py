@@ -218,7 +218,8 @@ class Conductor:
         """Make the call that ``plan`` says from a frame pushed below ``outer`` (an r1)."""
         rng = Random(plan.seed ^ 0x5EED)
         trip = self._depart(plan, thread, outer, relation, rng, values)
-        frame = bytearray(self.engine.read(trip.frame, thread.top - trip.frame))
+        trip.outset = self.engine.read(trip.frame, thread.top - trip.frame)
+        frame = bytearray(trip.outset)
         state, current = trip.a, trip
         before: list[Step] = []
         for _ in range(MAX_EVENTS):

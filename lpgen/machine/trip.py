@@ -65,7 +65,8 @@ class Trip:
     ``base`` the first BASE_WINDOW bytes of the livepatch stack's memory, ``chain`` the return addresses above A.
     ``marker`` is what was at -8(livepatch_sp) when C returned, ``left`` the registers that B's body, C or its sibling
     left behind. ``results`` are what ftrace_return_to_handler made of r3 and r4, by number. ``direct_stub``: the direct
-    trampoline that the tracer named is ftrace_stub_direct_tramp. ``values`` are what was chosen, not drawn.
+    trampoline that the tracer named is ftrace_stub_direct_tramp. ``values`` are what was chosen, not drawn. ``outset``
+    is A's frame and all above it at the call.
     """
 
     plan: Plan
@@ -87,6 +88,7 @@ class Trip:
     direct_stub: bool = False
     result: bytes = b""
     values: Values = NOTHING
+    outset: bytes = b""
     marker: int | None = None
     left: State | None = None
     moments: list[Moment] = field(default_factory=list)
