@@ -14,6 +14,7 @@ from dataclasses import replace
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lpgen.assembly import How, Unit, assemble
 from lpgen.assembly.kernel_text import assemble_source, headers
@@ -40,6 +41,9 @@ from lpgen.report.result import Result
 from lpgen.report.terminal import plain_text
 from lpgen.source.emit import STYLES, emit_source
 from lpgen.source.origin import template_lines
+
+if TYPE_CHECKING:
+    from lpgen.report.proof_result import ProofResult
 
 __all__ = ["LpgenError", "Result", "Verdict", "report", "verify"]
 
@@ -255,6 +259,30 @@ def judge(
     if shrink:
         shrink_failures(suite, verdict, tick=check)
     return verdict
+
+
+def prove_unit(kernel: Kernel, unit: Unit, *, replays: bool = True) -> ProofResult:
+    """Prove every statement of ``unit`` for all inputs.
+
+    ``replays``: look for a call of the emulated world that shows each refutation. Raises LpgenError for an instruction
+    that is not modelled, for a unit that lacks what the kernel needs, and where the solver is not installed.
+    """
+    from lpgen.proof.counterexample import Replayer
+    from lpgen.proof.prover import Prover
+    from lpgen.report.proof_result import ProofResult, Shown
+
+    prover = Prover(kernel, unit)
+    proof = prover.run()
+    shown: dict[str, Shown] = {}
+    replayer: Replayer | None = None
+    for id_ in proof.refuted:
+        refutations = proof.statements[id_].refutations
+        if not replays:
+            shown[id_] = Shown(refutations[0], None)
+            continue
+        replayer = replayer or Replayer(kernel, unit, prover.world, prover.solver)
+        shown[id_] = Shown(*replayer.replay(refutations))
+    return ProofResult(proof, unit, shown=shown)
 
 
 def plan_case(kernel: Kernel, text: str) -> Case:

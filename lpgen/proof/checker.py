@@ -55,6 +55,8 @@ class Checker:
         self.solver = solver
         self.statements = {id_: StatementProof(id_) for id_ in statements}
         self.limits: set[str] = set()
+        self.covered: set[int] = set()
+        self.paths = 0
         self.case = ""
         self.where = ""
         self._first = first

@@ -51,6 +51,8 @@ class Explorer:
                     event = self._step(one, ahead)
             except DeadEnd as end:
                 event = Event("dead", end.pc, None, end.what)
+            self._checker.covered.update(one.trace)
+            self._checker.paths += event.kind in ("jump", "trap", "dead")
             yield one, event
 
     def _step(self, path: Path, ahead: Ahead) -> Event | None:

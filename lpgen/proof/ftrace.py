@@ -65,6 +65,7 @@ class FtraceProof:
         path = Path(
             self.world, self.checker.report, self.checker.differs, self.entry.copy(), self.world.symbols[self.symbol]
         )
+        path.entry, path.lean = self.symbol, self.lean
         path.registers.gpr[13] = path.paca
         path.facts["entry r2"] = self.entry.gpr[2]
         self.world.prepare(path.memory)

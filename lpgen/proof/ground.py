@@ -56,8 +56,9 @@ class Fields:
 class World:
     """One kernel's memory and the linked trampolines, with some of their instructions replaced.
 
-    ``text`` maps address to instruction word, ``gates`` the address of a C function to its kind of event. Raises
-    LpgenError for a unit that cannot be linked or that lacks what the kernel needs of it.
+    ``words`` maps address to instruction word, ``gates`` the address of a C function to its kind of event; ``patched``
+    are the instructions that ftrace writes to, ``bases`` what the addresses of each region count from. Raises
+    LpgenError for a unit that cannot be linked.
     """
 
     def __init__(self, kernel: Kernel, unit: Unit) -> None:
@@ -80,6 +81,8 @@ class World:
             self._data += [(at, at + len(data), data) for at, data in fixed.data]
         start, end = self.text_range
         self.words = {at: int.from_bytes(self.image_bytes(at, 4) or b"", "little") for at in range(start, end & ~3, 4)}
+        named = ("ftrace_call", "ftrace_regs_call", "ftrace_graph_call")
+        self.patched = frozenset(self.symbols[name] for name in named if name in self.symbols)
         self.regions = self._regions()
         info = TASK_INFO
         if "thread_info_on_stack" in self.features:
@@ -111,6 +114,8 @@ class World:
 
     def absolute(self, address: int, size: int) -> Term | None:
         """Return what is at an address that is a number, None where no memory is known to be."""
+        if any(address < at + 4 and at < address + size for at in self.patched):
+            return None
         data = self.image_bytes(address, size)
         if data is not None:
             return const(8 * size, int.from_bytes(data, "little"))

@@ -91,7 +91,7 @@ class LivepatchProof:
         path.enter_handler("back")
         c_writes(path)
         marker = var(64, "c.marker")
-        path.memory.store("livepatch", 16, 8, marker)
+        path.memory.store("livepatch", path.top - 8, 8, marker)
         left = path.registers.copy()
         intact = equal(marker, const(64, MAGIC))
         for one, event in self.explorer.events(path):

@@ -50,6 +50,7 @@ Differs = Callable[["Path", str, int, str, Term, Term], None]
 class Path:
     """Where a path stands.
 
+    ``entry``: the symbol that it started at, ``lean``: that saves few registers only.
     ``conditions``: terms of one bit that hold on it. ``phase``: "ftrace", "handler" before C, "back" after it,
     "unhook" or "mcount". ``events``: the kinds of gates that it came by; ``trace``: the instructions on the way.
     ``facts``: what the functions that it called left behind, by name. ``lowest``: the lowest offset of r1 from A's
@@ -64,6 +65,8 @@ class Path:
     registers: Registers
     pc: int
     memory: Bytes = field(default_factory=Bytes)
+    entry: str = ""
+    lean: bool = False
     conditions: tuple[Term, ...] = ()
     phase: str = "ftrace"
     events: tuple[str, ...] = ()
@@ -91,6 +94,8 @@ class Path:
             self.registers.copy(),
             self.pc,
             self.memory.copy(),
+            self.entry,
+            self.lean,
             self.conditions,
             self.phase,
             self.events,
@@ -133,6 +138,9 @@ class Path:
         region, offset = self._where(address, "load")
         if region == "":
             found = self.world.absolute(offset, size)
+            if found is None and any(offset < at + 4 and at < offset + size for at in self.world.patched):
+                # Whether a tracer is patched in may change at any time.
+                found = self.fresh(8 * size, "what ftrace writes")
             if found is None:
                 self._lost("load", address)
             assert found is not None
@@ -219,7 +227,8 @@ class Path:
         base, _ = base_and_offset(address)
         if base is not None and base is self.facts.get("entry r2") and self.phase == "ftrace":
             self.report(self, "T2", self.pc, f"r2 at the {access}", "kernel TOC", "B's r2")
-        self._elsewhere(access, str(address))
+        if access == "store":
+            self._elsewhere(access, str(address))
         raise DeadEnd("fault", self.pc, f"{access} at {address}, where no memory is known to be")
 
     def _elsewhere(self, access: str, where: str) -> None:

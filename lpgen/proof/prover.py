@@ -21,15 +21,18 @@ from lpgen.proof.solver import Solver
 class Proof:
     """What a proof says. ``statements`` are those that apply to the kernel, in the contract's order.
 
-    ``limits``: the known limits of the design that were met. ``paths``, ``instructions``: how much was followed.
-    ``seconds``: the time that it took. ``covered``: byte offsets in .text of the instructions that some path executes.
+    ``limits``: the known limits of the design that were met. ``paths``: how many were followed to their ends.
+    ``seconds``: the time that it took; ``questions``: how many the solver was asked. ``text``: the address of .text.
+    ``covered``: byte offsets in .text of the instructions that some path executes.
     """
 
     kernel: Kernel
     statements: dict[str, StatementProof]
     limits: frozenset[str] = frozenset()
+    paths: int = 0
     seconds: float = 0.0
     questions: int = 0
+    text: int = 0
     covered: frozenset[int] = field(default=frozenset(), repr=False)
 
     @property
@@ -73,14 +76,18 @@ class Prover:
         begun, asked = time.perf_counter(), self.solver.questions
         world = self.world.with_words(words or {})
         checker = Checker(world, self.solver, applicable(self.kernel), first=first)
+        start = world.text_range[0]
         with suppress(EnoughError):
             self._run(world, checker)
         return Proof(
             self.kernel,
             checker.statements,
             frozenset(checker.limits),
+            checker.paths,
             time.perf_counter() - begun,
             self.solver.questions - asked,
+            start,
+            frozenset(pc - start for pc in checker.covered),
         )
 
     def _run(self, world: World, checker: Checker) -> None:

@@ -19,6 +19,7 @@ def mcount(world: World, checker: Checker, symbol: str) -> None:
     entry = any_registers("entry")
     entry.gpr[0], entry.gpr[1], entry.lr = RETURN, R1, ENTRY_LR
     path = Path(world, checker.report, checker.differs, entry.copy(), world.symbols[symbol], phase="mcount")
+    path.entry = symbol
     path.registers.gpr[13] = path.paca
     world.prepare(path.memory)
     checker.case = "the call site is not patched yet"
