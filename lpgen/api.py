@@ -35,7 +35,6 @@ from lpgen.kernel.generations import DEFAULT_VERSION, Kernel
 from lpgen.kernel.options import Config, setting_text
 from lpgen.machine.cases import Case
 from lpgen.machine.plan_text import check_plan, parse_plan
-from lpgen.machine.values import check_values
 from lpgen.report.files import checked_text, read_text
 from lpgen.report.result import Result
 from lpgen.report.terminal import plain_text
@@ -314,9 +313,7 @@ def judge_replay(kernel: Kernel, unit: Unit, replay: Replay) -> Verdict:
     if replay.statement not in applicable(kernel):
         raise LpgenError(f"kernel {kernel.version} with these options has no {replay.statement}", place=place)
     try:
-        case = plan_case(kernel, replay.plan)
-        check_values(kernel, case.plan, replay.values)
-        case = replace(case, name="replay", values=replay.values)
+        case = replace(plan_case(kernel, replay.plan), name="replay", values=replay.values)
         return Suite(kernel, unit).run([case], watch_all=True, trace_all=True, full=False)
     except LpgenError as error:
         if error.place is not None or place is None:

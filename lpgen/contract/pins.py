@@ -81,7 +81,8 @@ def pins(conductor: Conductor, plan: Plan) -> Pins:
     """Run ``plan``, a settled one, without chosen values and return what is fixed in it and what is free.
 
     ``conductor`` is one of ``Suite.conductor(watch=...)`` for the kernel and unit, or Conductor(World(kernel, unit)).
-    Its world is the same in each process that builds it, so a replay elsewhere has the same addresses.
+    An interrupt comes only in a world that watches. The world is the same in each process that builds it, so a replay
+    elsewhere has the same addresses.
     """
     world = conductor.world
     trip = conductor.run(plan)

@@ -47,7 +47,7 @@ class Case:
     number: int
     name: str
     plan: Plan
-    values: Values = field(default=NOTHING, kw_only=True)
+    values: Values = field(default=NOTHING, kw_only=True, hash=False)
 
 
 @lru_cache(maxsize=1)

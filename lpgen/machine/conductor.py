@@ -83,8 +83,6 @@ class Conductor:
             # What was begun is nothing that a later call did to this one's stacks.
             self.world.changed_stack(self.world.owners(plan.threads()))
             raise
-        finally:
-            self.world.choose_flag(None)
 
     def _run_plan(self, plan: Plan, trace: bool, values: Values) -> Trip:
         world = self.world

@@ -30,10 +30,10 @@ class Values:
     """What is chosen for the outermost call of a plan; all else is drawn as ever.
 
     ``entry`` and the other events of EVENTS map names of registers to values. entry: registers in A at the call, which
-    reach the trampolines unchanged. tracer (with gpr3 and so on: its edits of pt_regs.gpr), kprobe
-    (is_current_kprobe_addr), graph (prepare_ftrace_return), direct (the direct trampoline), body (B's), c (with r2, and
-    marker: the doubleword at -8(livepatch_sp)) and unhook (ftrace_return_to_handler; with gpr3 and gpr4: what it makes
-    of the results in pt_regs): registers that it returns with.
+    reach the trampolines unchanged. The others are registers that a function returns with: tracer (with gpr3 and so
+    on: its edits of pt_regs.gpr), kprobe (is_current_kprobe_addr), graph (prepare_ftrace_return), direct (the direct
+    trampoline), body (B's, or where a kprobe leads), c (with r2, and marker: the doubleword at -8(livepatch_sp)) and
+    unhook (ftrace_return_to_handler; with gpr3 and gpr4: what it makes of the results in pt_regs).
     ``frame`` are doublewords of A's frame by their offset in bytes from r1, ``stack`` those below it, by a negative
     offset. ``flag`` is the byte PACA_FTRACE_ENABLED of every paca, 1 to 255. ``nip`` is C's address.
     """

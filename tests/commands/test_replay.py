@@ -45,6 +45,14 @@ def test_the_statement_is_broken_as_the_file_says(wrong: Here) -> None:
     assert (repeated.code, repeated.out) == (1, ran.out)
 
 
+def test_another_broken_statement_is_not_the_one_that_the_file_names(wrong: Here) -> None:
+    Path("x3.json").write_text(Path("x3.json").read_text().replace('"X3"', '"T1"'))
+    ran = wrong("verify", "wrong.S", "--replay", "x3.json")
+    assert ran.code == 1
+    assert ran.out.splitlines()[-2] == "BROKEN: X3, L2, L3, L4, L5"
+    assert ran.out.splitlines()[-1].startswith("replayed: T1 holds in this call: ")
+
+
 def test_right_code_is_a_disagreement(lpgen: Here) -> None:
     for version, options in (("4.7", []), ("6.12", ["--kernel", "6.12"])):
         replay = Replay("X3", "", code_hash(trampolines(kernel(version))), PLAN, Values(nip=NIP, entry={"r14": 5}))

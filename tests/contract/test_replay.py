@@ -178,6 +178,20 @@ def test_a_run_without_values_is_what_it_was(version: str) -> None:
     assert repr(conductor.run(plan)) == before
 
 
+def test_c_goes_where_a_run_has_trapped_and_gets_the_toc_of_its_home() -> None:
+    plan = plan_case(_kernel("4.7"), PATCHED).plan
+    conductor = _suite("4.7").conductor(watch=True)
+    nip = conductor.world.ground.functions + 0x7FF0
+    state = conductor.run(plan).a.copy()
+    state.pc = nip
+    assert conductor.engine.resume(state).kind == "trap"
+    for home in (1, 2):
+        trip = conductor.run(replace(plan, home_c=home), values=Values(nip=nip))
+        assert [moment.where for moment in trip.moments] == ["tracer", "c", "back"]
+        assert trip.at("c")[0].what == trip.c
+        assert (trip.c.gep, trip.c.toc) == (nip, conductor.world.toc[home])
+
+
 # A marker that is right in the lower half.
 UPPER = STACK_END_MAGIC | 1 << 63
 # What is not stored of CTR is there already: 392(frame), in a frame of 464 bytes.
@@ -200,11 +214,14 @@ def test_wrong_code_is_shown_by_the_values_that_matter(
     wrong = WRONG[name]
     unit = wrong.unit()
     found = pins(Suite(wrong.kernel, unit).conductor(watch=False), plan_case(wrong.kernel, text).plan)
+    at = {"L4": "livepatch_handler", "T1": "ftrace_no_trace"}.get(statement, "ftrace_")
     for chosen, broken in ((shows, True), (hides, False)):
         values = Values(**(chosen if "nip" not in chosen else {"nip": found.nip ^ chosen["nip"]}))
         if values:
             verdict = judge_replay(wrong.kernel, unit, Replay(statement, "", code_hash(unit), text, values))
             assert (statement in verdict.broken) == broken
+            if broken:
+                assert next(f for f in verdict.failures if f.finding.statement == statement).symbol.startswith(at)
             assert (verdict.callers, verdict.interrupted) == (1, int("interrupt" in text))
 
 
@@ -214,7 +231,7 @@ def test_a_replay_is_not_shrunk() -> None:
     replay = Replay("T3", "", code_hash(unit), "void f() seed=77", Values(entry={"ctr": 1 << 32}))
     verdict = judge_replay(wrong.kernel, unit, replay)
     before = list(verdict.failures)
-    assert before
+    assert len({failure.case for failure in before}) == 1
     shrink_failures(Suite(wrong.kernel, unit), verdict)
     assert verdict.failures == before
 
