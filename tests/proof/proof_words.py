@@ -269,6 +269,27 @@ def unknown(word: int) -> str:
     return {19: "mfocrf", 11: "mulhw", 75: "mulhw", 339: f"spr{spr}", 371: f"spr{spr}"}.get(extended, "")
 
 
+def opcode(word: int) -> tuple[int, int]:
+    """Return what says which instruction a word is: the primary opcode, the extended one without OE and the like."""
+    primary, extended = word >> 26, word >> 1 & 0x3FF
+    if primary == 30:
+        kind = word >> 2 & 7
+        return primary, kind if kind < 4 else word >> 1 & 15
+    if primary in (58, 62):
+        return primary, word & 3
+    if primary == 31:
+        if extended & 31 == 15:
+            return primary, 15
+        if extended >> 1 == 413:
+            return primary, 826
+        # Sums and products have OE in their highest bit.
+        return primary, extended & ~512 if extended & 31 in (8, 10, 9, 11) and extended & 511 in SUMS else extended
+    return primary, extended if primary == 19 else 0
+
+
+SUMS = frozenset((8, 10, 40, 104, 136, 138, 200, 202, 232, 234, 266, 233, 235))
+
+
 def is_branch(word: int) -> bool:
     return word >> 26 in (16, 18) or (word >> 26 == 19 and word >> 1 & 0x3FF in (16, 528))
 
