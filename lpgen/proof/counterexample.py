@@ -34,6 +34,13 @@ INTERRUPTED = 1
 # Places where one statement does not hold that are tried to be shown.
 PLACES = 3
 _XER = 0xE00C0000
+_INSIDES = (
+    "void f() nip=patch",
+    "void f() nip=patch pointer home_b=1",
+    "void f() off",
+    "void f() disabled",
+    "void f() nip=patch inner=[void f() off]",
+)
 
 
 class Replayer:
@@ -240,7 +247,7 @@ def _chosen(here: Pins, model: dict[str, int]) -> Values:
     marker = events["c"].get("marker")
     if marker == MAGIC:
         del events["c"]["marker"]
-    return Values(**events, frame=frame, stack=stack, flag=flag)
+    return replace(Values(**events), frame=frame, stack=stack, flag=flag)  # type: ignore[arg-type]
 
 
 def _plans(kernel: Kernel, world: World, solver: Solver, refutation: Refutation) -> Iterator[Plan]:
@@ -309,11 +316,8 @@ def _plans(kernel: Kernel, world: World, solver: Solver, refutation: Refutation)
     ]
     if refutation.statement == "L6":
         # Only calls inside each other show it.
-        insides = ("void f() nip=patch", "void f() nip=patch pointer home_b=1", "void f() off", "void f() disabled")
-        insides += ("void f() nip=patch inner=[void f() off]",)
-        more = [{"inner": (parse_plan(inside),)} for inside in insides] + [
-            {"sibling": parse_plan("void f() nip=patch")}
-        ]
+        more = [{"inner": (parse_plan(inside),)} for inside in _INSIDES]
+        more.append({"sibling": parse_plan("void f() nip=patch")})
     for one, graph, way in product(more, graphs, ways):
         settings: dict[str, object] = {**way, "graph": graph, **one}
         yield replace(base, **settings)  # type: ignore[arg-type]

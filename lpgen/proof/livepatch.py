@@ -65,10 +65,9 @@ class LivepatchProof:
         """Ask what C finds: L1, L2, L3, and what X3 says of its registers."""
         checker, registers, facts = self.checker, path.registers, path.facts
         checker.equal(path, "L1", "r1", R1, registers.gpr[1])
-        for number in range(2, 32):
-            if number not in (11, 12, 13):
-                wanted, seen = before.gpr[number], registers.gpr[number]
-                checker.equal(path, "L1", f"r{number} inside the handler", wanted, seen)
+        for number in (*range(2, 11), *range(14, 32)):
+            what = f"r{number} inside the handler"
+            checker.equal(path, "L1", what, before.gpr[number], registers.gpr[number])
         for bit in range(4, 32):
             checker.equal(path, "L1", f"CR bit {bit} inside the handler", before.cr[bit], registers.cr[bit])
         checker.equal(path, "L2", "livepatch_sp", plus(LIVEPATCH_SP, FRAME), self._sp(path))
@@ -116,8 +115,8 @@ class LivepatchProof:
             if flags is None:
                 checker.broken(path, "L4", event.address, "__bug_table", "an entry for the trap", "none")
             elif flags & 1:
-                wanted = "flags without BUGFLAG_WARNING (1): the kernel goes on behind a warning"
-                checker.broken(path, "L4", event.address, "__bug_table", wanted, f"{flags:#x}")
+                plain = "flags without BUGFLAG_WARNING (1): the kernel goes on behind a warning"
+                checker.broken(path, "L4", event.address, "__bug_table", plain, f"{flags:#x}")
             checker.equal(path, "L4", "livepatch_sp", plus(LIVEPATCH_SP, FRAME), self._sp(path))
             stored = FALSE if path.stored_sp else TRUE
             checker.true(path, "L4", "livepatch_sp", stored, "not stored before the trap", "stored")

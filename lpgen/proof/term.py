@@ -58,9 +58,9 @@ def _term(op: str, width: int, args: Key, zeros: int = 0) -> Term:
 def _rebuilt(op: str, width: int, args: Key, zeros: int) -> Term:
     """Make an unpickled term this process's own: its parts are in the order of numbers of another one."""
     if op == "const":
-        return const(width, *args)
+        return const(width, args[0])
     if op == "var":
-        return var(width, *args, zeros)
+        return var(width, args[0], zeros)
     if op == "sum":
         total, parts = args
         return reduce(add, (times(part, factor) for part, factor in parts), const(width, total))
@@ -334,7 +334,8 @@ def invert(term: Term) -> Term:
     if term.op == "const":
         return const(term.width, ~term.args[0])
     if term.op == "not":
-        return term.args[0]
+        inner: Term = term.args[0]
+        return inner
     if term.op == "concat":
         return concat(*(invert(part) for part in term.args))
     return _term("not", term.width, (term,))
@@ -506,11 +507,12 @@ def _evaluate(term: Term, values: Mapping[str, int], memo: dict[Term, int]) -> i
     if op == "const":
         return int(args[0])
     if op == "var":
-        return values.get(args[0], 0) >> term.zeros << term.zeros
+        value: int = values.get(args[0], 0)
+        return value >> term.zeros << term.zeros
     if op == "sum":
         return int(args[0]) + sum(evaluate(t, values, memo) * f for t, f in args[1])
     if op == "extract":
-        return evaluate(args[0], values, memo) >> args[1]
+        return evaluate(args[0], values, memo) >> int(args[1])
     if op == "concat":
         whole = 0
         for part in args:
