@@ -510,7 +510,7 @@ def _evaluate(term: Term, values: Mapping[str, int], memo: dict[Term, int]) -> i
         value: int = values.get(args[0], 0)
         return value >> term.zeros << term.zeros
     if op == "sum":
-        return int(args[0]) + sum(evaluate(t, values, memo) * f for t, f in args[1])
+        return int(args[0]) + sum(evaluate(t, values, memo) * int(f) for t, f in args[1])
     if op == "extract":
         return evaluate(args[0], values, memo) >> int(args[1])
     if op == "concat":
