@@ -6,7 +6,7 @@ mutant, and is left out. What ftrace patches is checked for each mutant, as for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from lpgen.assembly import Unit
@@ -16,7 +16,6 @@ from lpgen.contract.suite import RUNS_BETWEEN_FLUSHES, WATCHED_DEPTH, Item, Suit
 from lpgen.errors import LpgenError
 from lpgen.kernel.generations import Kernel
 from lpgen.machine.cases import SPECIAL_SHAPES, Case, special_cases
-from lpgen.machine.conductor import Conductor
 from lpgen.machine.plan import INTERRUPT_MODES
 from lpgen.machine.rewriting import Rewriter
 
@@ -112,7 +111,9 @@ class Bench:
         blocks: set[tuple[int, int]] = set()
         self._recorded(case, watch, blocks, None)
         first, end = self._conductors[watch].world.text
-        return frozenset(at - first for start, size in blocks if first <= start < end for at in range(start, start + size, 4))
+        return frozenset(
+            at - first for start, size in blocks if first <= start < end for at in range(start, start + size, 4)
+        )
 
     def visited(self, number: int) -> tuple[int, ...]:
         """Return the byte offsets in .text of the instructions that case ``number`` executes, in order."""
@@ -162,15 +163,14 @@ def ways(bench: Bench, check: Callable[[], None]) -> Ways:
 def learned(bench: Bench, known: Ways, sample: Iterable[Mutant], check: Callable[[], None]) -> Ways:
     """Return the same ways with those callers first that see most of ``sample``: the same for the same sample."""
     seen = [0] * len(known.callers)
-    round_ = Round(known)
+    trial = Round(bench, known, check)
     for mutant in sample:
         try:
-            bench.change(mutant.words(bench.text))
+            trial.begin(mutant.words(bench.text))
         except LpgenError:
             continue
-        kill = round_.quick(bench, mutant.words(bench.text), SAMPLE_CALLERS, check)
-        if kill is not None:
-            seen[round_.last] += 1
+        if trial.quick(SAMPLE_CALLERS) is not None:
+            seen[trial.last] += 1
     bench.change({})
     # Stable: those that saw none stay in the order in which they are, fast before slow.
     order = sorted(range(len(seen)), key=lambda index: (known.callers[index].watch, -seen[index]))
@@ -178,75 +178,74 @@ def learned(bench: Bench, known: Ways, sample: Iterable[Mutant], check: Callable
 
 
 class Round:
-    """The callers for a few mutants that are much alike: who saw one is asked first about the next."""
+    """The callers for a few mutants that are much alike: who saw one is asked first about the next.
 
-    def __init__(self, known: Ways) -> None:
+    ``last`` is the index of the caller that saw the last one, ``sent`` how many were sent for the one at hand.
+    """
+
+    def __init__(self, bench: Bench, known: Ways, check: Callable[[], None]) -> None:
+        self._bench = bench
         self._known = known
+        self._check = check
         self._order = list(range(len(known.callers)))
+        self._left: list[int] = []
+        self._words: Mapping[int, int] = {}
         self.last = -1
         self.sent = 0
-        self._asked: set[int] = set()
 
-    def quick(
-        self, bench: Bench, words: Mapping[int, int], limit: int, check: Callable[[], None] | None = None
-    ) -> Kill | None:
-        """Send the first ``limit`` callers that execute one of ``words`` (None of them there: all callers)."""
-        self.sent = 0
-        self._asked = set()
-        return self._send(bench, self._through(words), limit, check or _nothing)
+    def begin(self, words: Mapping[int, int]) -> None:
+        """Turn to a mutant, the one with ``words``; {}: one that is not known by its words, which all callers see.
 
-    def rest(self, bench: Bench, words: Mapping[int, int], check: Callable[[], None] | None = None) -> Kill | None:
+        Raises LpgenError when ftrace would not patch it.
+        """
+        self._words, self.sent = words, 0
+        callers = self._known.callers
+        self._left = [index for index in self._order if not words or not callers[index].covers.isdisjoint(words)]
+        self._bench.change(words)
+
+    def quick(self, limit: int) -> Kill | None:
+        """Send the first ``limit`` callers that come to the changed instructions."""
+        return self._send(limit)
+
+    def rest(self) -> Kill | None:
         """Send all others, then interrupts at the boundaries near the changed instructions."""
-        check = check or _nothing
-        left = [index for index in self._through(words) if index not in self._asked]
-        kill = self._send(bench, left, len(left), check)
+        kill = self._send(len(self._left))
         if kill is not None:
             return kill
-        for item in near_items(self._known, words):
-            check()
-            one = bench.suite.case(item)
-            self.sent += 1
-            found = bench.run(one, watch=True)
-            if found:
-                return _kill(one, found)
+        for item in near_items(self._known, self._words):
+            kill = self._ask(self._bench.suite.case(item), watch=True)
+            if kill is not None:
+                return kill
         return None
 
-    def _through(self, words: Mapping[int, int]) -> list[int]:
-        changed = words.keys()
-        callers = self._known.callers
-        return [index for index in self._order if not changed or not callers[index].covers.isdisjoint(changed)]
-
-    def _send(self, bench: Bench, order: Sequence[int], limit: int, check: Callable[[], None]) -> Kill | None:
-        for index in order[:limit]:
-            check()
-            self._asked.add(index)
+    def _send(self, limit: int) -> Kill | None:
+        now, self._left = self._left[:limit], self._left[limit:]
+        for index in now:
             caller = self._known.callers[index]
-            self.sent += 1
-            found = bench.run(caller.case, watch=caller.watch)
-            if found:
+            kill = self._ask(caller.case, watch=caller.watch)
+            if kill is not None:
                 self.last = index
                 self._order.remove(index)
                 self._order.insert(0, index)
-                return _kill(caller.case, found)
+                return kill
         return None
+
+    def _ask(self, one: Case, *, watch: bool) -> Kill | None:
+        self._check()
+        self.sent += 1
+        found = self._bench.run(one, watch=watch)
+        if not found:
+            return None
+        first = found[0]
+        said = f"{first.where}: {first.what}, expected {first.expected}, seen {first.seen}"
+        return Kill(tuple(dict.fromkeys(finding.statement for finding in found)), one.name, said)
 
 
 def near_items(known: Ways, words: Mapping[int, int]) -> Iterator[Item]:
-    """Yield the interrupts, in every mode, at the boundaries near the changed instructions."""
+    """Yield the interrupts, in every mode, at the boundaries near the changed instructions; none for {}."""
     near = {offset + 4 * step for offset in words for step in range(-NEAR, NEAR + 1)}
     for number, visited in known.interrupted.items():
-        if words and set(words).isdisjoint(visited):
-            continue
-        for boundary, offset in enumerate(visited, 1):
-            if not words or offset in near:
-                yield from (Item(number, boundary, mode) for mode in INTERRUPT_MODES)
-
-
-def _kill(one: Case, found: list[Finding]) -> Kill:
-    first = found[0]
-    said = f"{first.where}: {first.what}, expected {first.expected}, seen {first.seen}"
-    return Kill(tuple(dict.fromkeys(finding.statement for finding in found)), one.name, said)
-
-
-def _nothing() -> None:
-    pass
+        if not set(words).isdisjoint(visited):
+            for boundary, offset in enumerate(visited, 1):
+                if offset in near:
+                    yield from (Item(number, boundary, mode) for mode in INTERRUPT_MODES)
