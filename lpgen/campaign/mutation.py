@@ -20,7 +20,7 @@ from lpgen import __version__
 from lpgen.assembly import Unit
 from lpgen.assembly.disassembly import disassemble
 from lpgen.assembly.kernel_text import assemble_source
-from lpgen.assembly.reach import judged
+from lpgen.assembly.reach import BUG_TABLE, judged
 from lpgen.campaign import pool
 from lpgen.campaign.killing import SAMPLE, Bench, Round, Ways, learned, ways
 from lpgen.campaign.mutants import Mutant, mutants
@@ -152,14 +152,15 @@ def run(
 ) -> None:
     """Run the mutants of a shard that ``store`` has no result of, and put the results there, chunk by chunk.
 
-    ``jobs`` is the number of processes, None for every core. ``tick`` is called with how many mutants more are done,
-    ``check`` often; what they raise ends the campaign. ``method`` is how processes start (multiprocessing).
+    ``jobs`` is the number of processes, None for every core. ``tick`` is called with how many mutants more are done
+    (first with those that were done before as well), ``check`` often; what they raise ends the campaign. ``method`` is
+    how processes start (multiprocessing).
     """
     advance, check = tick or _nothing, check or (lambda: None)
     known = store.outcomes().keys()
     # A chunk is done as a whole: its mutants learn from each other. Those of templates take longest: first.
     left = [chunk for chunk in reversed(planned.shard(*shard)) if any(id_of(piece) not in known for piece in chunk)]
-    advance(sum(map(len, planned.shard(*shard))) - sum(map(len, left)))
+    before = sum(map(len, planned.shard(*shard))) - sum(map(len, left))
     if not left:
         return
     check()
@@ -169,12 +170,15 @@ def run(
         trial = Trial(planned, order, check)
         for chunk in left:
             store.add(trial.outcomes(chunk))
-            advance(len(chunk))
+            advance(before + len(chunk))
+            before = 0
         return
     with closing(pool.in_order(left, _do, jobs, _start, (planned, order), method=method)) as parts:
         for part in parts:
             store.add(part)
-            advance(len(part))
+            # Not earlier: what shows it may start a thread, and processes are forked from one of a single thread.
+            advance(before + len(part))
+            before = 0
 
 
 def _order(planned: Campaign, check: Callable[[], None]) -> Ways:
@@ -274,10 +278,14 @@ def _prover(kernel: Kernel, unit: Unit) -> Prover:
 
 
 def _code_of(unit: Unit) -> object:
-    """Return all that two units with the same code have in common."""
+    """Return all that two units with the same code have in common; the lines in __bug_table are none of it."""
     sections = [
-        (s.name, s.data, [(r.offset, r.type, r.symbol, r.addend) for r in s.relocations])
-        for s in unit.sections.values()
+        (
+            section.name,
+            section.size if section.name == BUG_TABLE else section.data,
+            [(r.offset, r.type, r.symbol, r.addend) for r in section.relocations],
+        )
+        for section in unit.sections.values()
     ]
     return sections, unit.symbols
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lpgen import resources
-from lpgen.errors import Place
+from lpgen.errors import LpgenError, Place
 from lpgen.kernel.generations import Kernel
 from lpgen.source.emit import emit_source
 from lpgen.source.render import Rendered
@@ -62,7 +62,18 @@ def emit_without(
     gone = "\n" * text.count("\n", omitted.start, omitted.end)
     with _directory(templates_dir) as directory:
         (directory / omitted.name).write_text(text[: omitted.start] + gone + text[omitted.end :], encoding="utf-8")
-        return emit_source(kernel, style=style, templates_dir=directory)
+
+        def named(place: Place | None) -> Place | None:
+            # As if the templates stood where they belong.
+            if place is None or not Path(place.file).is_relative_to(directory):
+                return place
+            return Place(f"templates/{Path(place.file).relative_to(directory).as_posix()}", place.line)
+
+        try:
+            rendered = emit_source(kernel, style=style, templates_dir=directory)
+        except LpgenError as error:
+            raise LpgenError(error.reason, place=named(error.place), hint=error.hint) from error
+        return Rendered(rendered.text, tuple(map(named, rendered.origins)))
 
 
 @contextmanager
