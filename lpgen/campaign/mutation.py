@@ -41,15 +41,23 @@ TEMPLATE = "template"
 class Proof(Protocol):
     """What the prover says: ids of statements that are refuted, and of those neither proved nor refuted."""
 
-    refuted: tuple[str, ...]
-    undecided: tuple[str, ...]
+    @property
+    def refuted(self) -> tuple[str, ...]:
+        """The ids of the statements that do not hold."""
+
+    @property
+    def undecided(self) -> tuple[str, ...]:
+        """The ids of the statements that are neither proved nor refuted."""
 
 
 class Prover(Protocol):
     """The prover, as far as it is used here."""
 
-    def run(self, words: Mapping[int, int]) -> Proof:
-        """Return what is proved of the code with ``words`` (by byte offset in .text) in it."""
+    def run(self, words: Mapping[int, int], *, first: bool = False) -> Proof:
+        """Return what is proved of the code with ``words`` (by byte offset in .text) in it.
+
+        ``first``: up to the first refutation. Raises LpgenError for an instruction that it does not know.
+        """
 
 
 @dataclass(frozen=True)
@@ -228,12 +236,7 @@ class Trial:
         words = mutant.words(self._bench.text)
         outcome = _described(self._bench, mutant, words)
 
-        def prove() -> Proof:
-            if self._prover is None:
-                self._prover = _prover(self._subject.kernel, self._subject.unit)
-            return self._prover.run(words)
-
-        return self._judged(outcome, tried, words, prove)
+        return self._judged(outcome, tried, words, self._own_prover)
 
     def _of_template(self, omitted: Omission) -> Outcome:
         subject = self._subject
@@ -248,9 +251,17 @@ class Trial:
         except LpgenError as error:
             return replace(outcome, acceptance=str(error))
         tried = Round(bench, self._order, self._check)
-        return self._judged(outcome, tried, {}, lambda: _prover(subject.kernel, unit).run({}))
 
-    def _judged(self, outcome: Outcome, tried: Round, words: Mapping[int, int], prove: Callable[[], Proof]) -> Outcome:
+        return self._judged(outcome, tried, {}, lambda: _prover(subject.kernel, unit))
+
+    def _own_prover(self) -> Prover:
+        if self._prover is None:
+            self._prover = _prover(self._subject.kernel, self._subject.unit)
+        return self._prover
+
+    def _judged(
+        self, outcome: Outcome, tried: Round, words: Mapping[int, int], prover: Callable[[], Prover]
+    ) -> Outcome:
         who, thorough = self._asked.who, self._asked.thorough
         try:
             tried.begin(words)
@@ -258,9 +269,7 @@ class Trial:
             return replace(outcome, acceptance=str(error))
         kill = None if who == PROVE else tried.quick(QUICK)
         if who != VERIFY and (kill is None or thorough):
-            proof = prove()
-            said = REFUTED if proof.refuted else UNDECIDED if proof.undecided else PROVED
-            outcome = replace(outcome, prove=said, refuted=tuple(proof.refuted), undecided=tuple(proof.undecided))
+            outcome = self._proved(outcome, words, prover)
         if who == PROVE:
             return outcome
         if kill is None and (outcome.prove != PROVED or thorough):
@@ -269,6 +278,19 @@ class Trial:
         if kill is not None:
             outcome = replace(outcome, verify=KILLED, statements=kill.statements, caller=kill.caller, what=kill.what)
         return replace(outcome, sent=tried.sent)
+
+    def _proved(self, outcome: Outcome, words: Mapping[int, int], prover: Callable[[], Prover]) -> Outcome:
+        # Whether the solver loads is no fault of a mutant.
+        self._own_prover()
+        try:
+            proof = prover().run(words, first=not self._asked.thorough)
+        except LpgenError as error:
+            return replace(outcome, prove=UNDECIDED, undecided=(str(error),))
+        if proof.refuted:
+            return replace(outcome, prove=REFUTED, refuted=tuple(proof.refuted))
+        if proof.undecided:
+            return replace(outcome, prove=UNDECIDED, undecided=tuple(proof.undecided))
+        return replace(outcome, prove=PROVED)
 
 
 def _prover(kernel: Kernel, unit: Unit) -> Prover:
