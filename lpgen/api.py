@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
@@ -22,16 +23,18 @@ from lpgen.assembly.read_linked import read_linked
 from lpgen.assembly.read_object import read_object
 from lpgen.assembly.unit import Which
 from lpgen.campaign import parallel
+from lpgen.contract.replay import Replay, code_hash
 from lpgen.contract.shrink import shrink_failures
-from lpgen.contract.suite import Item, Suite, default_callers
+from lpgen.contract.suite import Item, Suite, applicable, default_callers
 from lpgen.contract.verdict import Verdict
 from lpgen.elf.file import MAGIC, ElfFile, is_elf, open_elf
-from lpgen.errors import LpgenError
+from lpgen.errors import LpgenError, Place
 from lpgen.kernel.chosen import choose
 from lpgen.kernel.generations import DEFAULT_VERSION, Kernel
 from lpgen.kernel.options import Config, setting_text
 from lpgen.machine.cases import Case
 from lpgen.machine.plan_text import check_plan, parse_plan
+from lpgen.machine.values import check_values
 from lpgen.report.files import checked_text, read_text
 from lpgen.report.result import Result
 from lpgen.report.terminal import plain_text
@@ -265,6 +268,32 @@ def plan_case(kernel: Kernel, text: str) -> Case:
         if getattr(wanted, name) and not getattr(plan, name):
             raise LpgenError(f"the plan says {name}, which kernel {kernel.version} or the rest of it excludes")
     return Case(-1, "plan", plan)
+
+
+def judge_replay(kernel: Kernel, unit: Unit, replay: Replay) -> Verdict:
+    """Run the one call of ``replay`` through ``unit``, each instruction watched, and judge it by every statement.
+
+    Raises LpgenError, with the replay's file, when it is for other trampolines or another kernel, or when it chooses
+    what is not free to choose.
+    """
+    place = Place(replay.file) if replay.file else None
+    if replay.code != code_hash(unit):
+        raise LpgenError(
+            f"was made for other code than the .text of {unit.name}",
+            place=place,
+            hint="give the FILE, --kernel, --config, --offsets, --templates and --style that lpgen prove had",
+        )
+    if replay.statement not in applicable(kernel):
+        raise LpgenError(f"kernel {kernel.version} with these options has no {replay.statement}", place=place)
+    try:
+        case = plan_case(kernel, replay.plan)
+        check_values(kernel, case.plan, replay.values)
+        case = replace(case, name="replay", values=replay.values)
+        return Suite(kernel, unit).run([case], watch_all=True, trace_all=True, full=False)
+    except LpgenError as error:
+        if error.place is not None or place is None:
+            raise
+        raise LpgenError(error.reason, place=place, hint=error.hint) from error
 
 
 def command_line(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -44,6 +45,7 @@ Examples:
   lpgen verify --templates mine/                 templates of your own
   lpgen verify --only 97                         one caller again, every instruction watched
   lpgen verify --plan 'long f(long*9) seed=3 nip=patch'
+  lpgen verify --replay X3.json                  what `lpgen prove` found, in the emulator
 \b
 Exit codes: 0 every statement holds, 1 one is broken or was not exercised, 2 usage or input.
 """
@@ -65,6 +67,11 @@ Exit codes: 0 every statement holds, 1 one is broken or was not exercised, 2 usa
     "--at", metavar="N:MODE", help="Interrupt --only's caller before its Nth instruction: frame, calls, switch."
 )
 @click.option("--plan", metavar="TEXT", help="Send only this caller: a plan as a failure's last line has it.")
+@click.option(
+    "--replay",
+    metavar="FILE",
+    help="Send only the caller in FILE, a counterexample that `lpgen prove` wrote. The exit code is never 0.",
+)
 @click.option("--no-shrink", is_flag=True, help="Show the first failing caller, not the smallest.")
 @click.option("--kinds", is_flag=True, help="Show how many callers of each kind exercised each statement.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON.")
@@ -82,6 +89,7 @@ def command(
     only: int | None,
     at: str | None,
     plan: str | None,
+    replay: str | None,
     no_shrink: bool,
     kinds: bool,
     as_json: bool,
@@ -104,7 +112,12 @@ def command(
     object; or else the very text that `lpgen emit` writes with the same options.
     """
     many = {"--callers": callers is not None, "--interrupts": interrupts}
-    _one_of({"--only": only is not None, **many, "--plan": plan is not None}, together=tuple(many))
+    _one_of(
+        {"--only": only is not None, **many, "--plan": plan is not None, "--replay": replay is not None},
+        together=tuple(many),
+    )
+    if replay == "":
+        raise LpgenError("--replay names no file", hint="give a file that `lpgen prove` wrote")
     if at is not None and only is None:
         raise LpgenError("--at interrupts the caller of --only", hint="add --only N")
     _one_of({"FILE": file is not None, "--templates": templates is not None})
@@ -117,15 +130,19 @@ def command(
     with stoppable() as check_stop:
         from lpgen import api
         from lpgen.assembly import How
+        from lpgen.contract.replay import read_replay
         from lpgen.contract.suite import Suite
         from lpgen.report.result import Result
 
+        found = None if replay is None else read_replay(Path(replay))
         source, text = (None, read_standard_input(api.STDIN)) if file == "-" else (file, None)
         how = How(assembler, cpp, include_dirs, macros(defines))
         unit = api.trampolines(
             kernel, style=style, templates=directory, source=source, text=text, entries=entries, how=how
         )
-        if only is not None or plan is not None:
+        if found is not None:
+            verdict = api.judge_replay(kernel, unit, found)
+        elif only is not None or plan is not None:
             one = _item(only, at) if plan is None else api.plan_case(kernel, plan)
             verdict = Suite(kernel, unit, seed=seed).run([one], watch_all=True, full=False)
             if at is not None and not verdict.interrupted:
@@ -166,7 +183,7 @@ def command(
         build=build,
         itself=unit.fixed is not None,
     )
-    result = Result.of(verdict, unit, again, every_boundary=interrupts)
+    result = Result.of(verdict, unit, again, every_boundary=interrupts, replay=found)
     if as_json:
         from lpgen.report.json_verdict import verdict_json
 
@@ -176,7 +193,8 @@ def command(
 
         print_verdict(result, kinds=kinds)
     say_notes(kernel)
-    return 0 if result.holds else 1
+    # A replay that breaks nothing is no good news: a proof and the emulator disagree.
+    return 0 if result.holds and found is None else 1
 
 
 def _one_of(given: dict[str, bool], together: tuple[str, ...] = ()) -> None:

@@ -225,6 +225,10 @@ class Engine:
         if address // PAGE not in self._regions:
             self.map(address & ~(PAGE - 1), PAGE, writable=writable)
 
+    def is_mapped(self, address: int) -> bool:
+        """True if there is memory at ``address``."""
+        return address // PAGE in self._regions
+
     def write(self, address: int, data: bytes) -> None:
         """Write ``data``, whatever the guest's permissions; not over instructions that may have run."""
         base, memory = self._regions[address // PAGE]

@@ -12,6 +12,7 @@ from rich.text import Text
 from lpgen.assembly.model import LINKED, LPGEN, OBJECT
 from lpgen.callers.types import CType, Float, Integer, Pointer
 from lpgen.contract.limits import LIMITS
+from lpgen.contract.replay import Replay
 from lpgen.contract.shrink import ShrunkCase
 from lpgen.contract.verdict import Failure, StatementResult, Verdict
 from lpgen.machine.plan import Plan
@@ -70,6 +71,16 @@ def verdict_lines(result: Result, width: int = 80, *, kinds: bool = False) -> It
         yield Text(f"{result.unit.name}: {made}")
     yield from map(Text, _wrapped(_what_was_run(result), width, ""))
     yield Text(summary(result), "bold")
+    if result.replay is not None:
+        yield Text(_replayed(result.replay, broken=result.replayed), "bold")
+
+
+def _replayed(replay: Replay, *, broken: bool) -> str:
+    """Return what a replay came to, for its last line."""
+    if broken:
+        return f"replayed: {replay.statement} is broken, as lpgen prove said"
+    disagree = "the proof's model and the emulator disagree; please report it"
+    return f"replayed: {replay.statement} holds in this call: {disagree}"
 
 
 def _what_was_run(result: Result) -> str:
@@ -175,6 +186,8 @@ def failure_lines(failure: Failure, result: Result, width: int = 80) -> Iterable
     values = _values(case.plan)
     if values:
         yield from _wrapped(", ".join(values), width, _LABEL, first="  values       ", lines=6)
+    if case.values:
+        yield from _wrapped("; ".join(case.values.words()), width, _LABEL, first="  chosen       ", lines=6)
     if isinstance(case, ShrunkCase) and case.interrupted:
         yield from _wrapped(case.interrupted, width, _LABEL, first="  interrupted  ")
     if result.callers > 1:
