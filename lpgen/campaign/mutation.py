@@ -53,6 +53,10 @@ class Proof(Protocol):
 class Prover(Protocol):
     """The prover, as far as it is used here."""
 
+    @property
+    def text(self) -> bytes:
+        """The bytes of .text as the prover has them linked."""
+
     def run(self, words: Mapping[int, int], *, first: bool = False) -> Proof:
         """Return what is proved of the code with ``words`` (by byte offset in .text) in it.
 
@@ -236,7 +240,7 @@ class Trial:
         words = mutant.words(self._bench.text)
         outcome = _described(self._bench, mutant, words)
 
-        return self._judged(outcome, tried, words, self._own_prover)
+        return self._judged(outcome, tried, words, lambda: self._proof(self._own_prover(), mutant))
 
     def _of_template(self, omitted: Omission) -> Outcome:
         subject = self._subject
@@ -252,16 +256,14 @@ class Trial:
             return replace(outcome, acceptance=str(error))
         tried = Round(bench, self._order, self._check)
 
-        return self._judged(outcome, tried, {}, lambda: _prover(subject.kernel, unit))
+        return self._judged(outcome, tried, {}, lambda: self._proof(_prover(subject.kernel, unit), None))
 
     def _own_prover(self) -> Prover:
         if self._prover is None:
             self._prover = _prover(self._subject.kernel, self._subject.unit)
         return self._prover
 
-    def _judged(
-        self, outcome: Outcome, tried: Round, words: Mapping[int, int], prover: Callable[[], Prover]
-    ) -> Outcome:
+    def _judged(self, outcome: Outcome, tried: Round, words: Mapping[int, int], prove: Callable[[], Proof]) -> Outcome:
         who, thorough = self._asked.who, self._asked.thorough
         try:
             tried.begin(words)
@@ -269,7 +271,7 @@ class Trial:
             return replace(outcome, acceptance=str(error))
         kill = None if who == PROVE else tried.quick(QUICK)
         if who != VERIFY and (kill is None or thorough):
-            outcome = self._proved(outcome, words, prover)
+            outcome = self._proved(outcome, prove)
         if who == PROVE:
             return outcome
         if kill is None and (outcome.prove != PROVED or thorough):
@@ -279,11 +281,15 @@ class Trial:
             outcome = replace(outcome, verify=KILLED, statements=kill.statements, caller=kill.caller, what=kill.what)
         return replace(outcome, sent=tried.sent)
 
-    def _proved(self, outcome: Outcome, words: Mapping[int, int], prover: Callable[[], Prover]) -> Outcome:
+    def _proof(self, prover: Prover, mutant: Mutant | None) -> Proof:
+        words = {} if mutant is None else mutant.words(prover.text)
+        return prover.run(words, first=not self._asked.thorough)
+
+    def _proved(self, outcome: Outcome, prove: Callable[[], Proof]) -> Outcome:
         # Whether the solver loads is no fault of a mutant.
         self._own_prover()
         try:
-            proof = prover().run(words, first=not self._asked.thorough)
+            proof = prove()
         except LpgenError as error:
             return replace(outcome, prove=UNDECIDED, undecided=(str(error),))
         if proof.refuted:
