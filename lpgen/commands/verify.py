@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import signal
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
@@ -28,6 +24,7 @@ from lpgen.commands.options import (
     templates_dir,
     templates_option,
 )
+from lpgen.commands.waiting import progress, stoppable
 from lpgen.errors import LpgenError
 from lpgen.kernel.generations import settings_of
 from lpgen.report.files import read_standard_input, write_out
@@ -130,7 +127,7 @@ def command(
     directory = templates_dir(templates)
     entries = chosen_entries(entry, file)
     needs_file(file, {"--assembler": assembler != "auto", "--cpp": cpp, "-I": include_dirs, "-D": defines})
-    with _stoppable() as check_stop:
+    with stoppable() as check_stop:
         from lpgen import api
         from lpgen.assembly import How
         from lpgen.contract.replay import read_replay
@@ -151,7 +148,7 @@ def command(
             if at is not None and not verdict.interrupted:
                 raise LpgenError(f"--at {at}: the call executes fewer instructions", hint="give a lower boundary")
         else:
-            with _progress(as_json) as (started, advance):
+            with progress("callers", quiet=as_json, enough=_ENOUGH_TO_WAIT) as (started, advance):
 
                 def tick(done: int) -> None:
                     check_stop()
@@ -218,78 +215,3 @@ def _item(number: int | None, at: str | None) -> Item:
     if not (boundary.isascii() and boundary.isdecimal() and int(boundary[:9]) > 0 and mode in INTERRUPT_MODES):
         raise LpgenError(f"--at {at!r}: not a boundary", hint=f"write N:MODE, MODE one of {', '.join(INTERRUPT_MODES)}")
     return Item(number, int(boundary[:9]), mode)
-
-
-@contextmanager
-def _stoppable() -> Iterator[Callable[[], None]]:
-    """Yield a function that raises KeyboardInterrupt once Ctrl-C was pressed.
-
-    Raised in a hook that the emulator calls, or while an engine loads, it would be lost. So it waits for the end of
-    the caller that is under way; pressed again it does not wait.
-    """
-    pressed = False
-
-    def note(number: int, frame: FrameType | None) -> None:
-        nonlocal pressed
-        if pressed:
-            raise KeyboardInterrupt
-        pressed = True
-
-    def check() -> None:
-        if pressed:
-            raise KeyboardInterrupt
-
-    before = signal.getsignal(signal.SIGINT)
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield check
-        check()
-    except LpgenError:
-        # It may come of a tool that Ctrl-C ended, too.
-        check()
-        raise
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _progress(quiet: bool) -> Iterator[tuple[Callable[[int], None], Callable[[int], None]]]:
-    """Yield what is told how much there is to do, and what is told how much more is done.
-
-    They show a progress bar on a terminal when there is enough to wait for; it comes with the first piece that is done,
-    so that processes are started before its thread.
-    """
-    total = 0
-    bar = None
-    task = None
-
-    def started(count: int) -> None:
-        nonlocal total
-        total = count
-
-    def advance(done: int) -> None:
-        nonlocal bar, task
-        if quiet or total < _ENOUGH_TO_WAIT or not sys.stderr.isatty():
-            return
-        if bar is None:
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-            bar = Progress(
-                "callers",
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                console=Console(stderr=True),
-                transient=True,
-            )
-            task = bar.add_task("callers", total=total)
-            bar.start()
-        if task is not None:
-            bar.advance(task, done)
-
-    try:
-        yield started, advance
-    finally:
-        if bar is not None:
-            bar.stop()

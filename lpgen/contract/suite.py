@@ -137,18 +137,20 @@ class Suite:
         not only what comes of them, which takes three times as long. ``full``: a statement not exercised is a failure.
         """
         verdict = self.empty_verdict(full=full)
-        fixed = special_cases(self.kernel)
         for item in items:
             one = item if isinstance(item, Case) else self.case(Item(item) if isinstance(item, int) else item)
-            plan = one.plan
-            sample = one.number < fixed and one.number % SPECIAL_SHAPES < WATCHED_SHAPES
-            watch = watch_all or plan.interrupt is not None or (sample and plan.depth() <= WATCHED_DEPTH)
+            watch = watch_all or self.watches(one)
             self._judge(verdict, one, self.conductor(watch=watch), watch=watch, trace=watch and trace_all)
             if verdict.callers % RUNS_BETWEEN_FLUSHES == 0:
                 self._flush()
             if tick is not None:
                 tick()
         return verdict
+
+    def watches(self, one: Case) -> bool:
+        """True for a case that a run watches at every instruction, or interrupts."""
+        sample = one.number < special_cases(self.kernel) and one.number % SPECIAL_SHAPES < WATCHED_SHAPES
+        return one.plan.interrupt is not None or (sample and one.plan.depth() <= WATCHED_DEPTH)
 
     def _flush(self) -> None:
         for conductor in (self._fast, self._slow):
@@ -162,13 +164,18 @@ class Suite:
 
     def interrupt_items(self) -> Iterator[Item]:
         """Yield every boundary of the calls of INTERRUPTED, in every mode."""
+        for number in self.interrupted():
+            last = self.boundaries(number)
+            for mode in INTERRUPT_MODES:
+                yield from (Item(number, boundary, mode) for boundary in range(1, last + 1))
+
+    def interrupted(self) -> Iterator[int]:
+        """Yield the numbers of the cases that ``interrupt_items`` interrupts."""
         for number in range(special_cases(self.kernel)):
             name, _, shape = case(self.kernel, number, self.seed).name.rpartition("-")
             # Of each way the second case goes through ftrace_caller where there is ftrace_regs_caller too.
             if name in INTERRUPTED and (shape == "0" or (shape == "1" and "two_entries" in self.kernel.features)):
-                last = self.boundaries(number)
-                for mode in INTERRUPT_MODES:
-                    yield from (Item(number, boundary, mode) for boundary in range(1, last + 1))
+                yield number
 
     def _judge(self, verdict: Verdict, one: Case, conductor: Conductor, *, watch: bool, trace: bool) -> None:
         # With an interrupt, what counts is what comes of it; the steps are watched in the cases without one.

@@ -109,7 +109,7 @@ class World:
         check_entry_points(kernel, self.image)
         first, end = self.text
         self.privileged = privileged(self.engine.read(first, end - first), first)
-        self._patches = patch_points(kernel, self.image, self.engine, self.tracer)
+        self.patches = patch_points(kernel, self.image, self.engine, self.tracer)
         self.functions_b = {
             (home, form, entry): self._place_b(home, form, entry)
             for home in range(len(HOMES))
@@ -464,7 +464,7 @@ class World:
         if wanted == was:
             return
         for name, on, before in (("tracer", wanted.tracer, was.tracer), ("graph", wanted.graph, was.graph)):
-            for address, original, patched in self._patches[name] if on != before else ():
+            for address, original, patched in self.patches[name] if on != before else ():
                 self.engine.write_code(address, patched if on else original)
         if "tracing_switch" in self.kernel.features and wanted.disabled != was.disabled:
             self.data.set_tracing(disabled=wanted.disabled)

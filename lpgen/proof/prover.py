@@ -67,6 +67,12 @@ class Prover:
         self.world = World(kernel, unit)
         self.solver = Solver()
 
+    @property
+    def text(self) -> bytes:
+        """The bytes of .text as they are linked here; in the emulator C functions, and so branches, are elsewhere."""
+        start, end = self.world.text_range
+        return self.world.image_bytes(start, end - start) or b""
+
     def run(self, words: Mapping[int, int] | None = None, *, first: bool = False) -> Proof:
         """Prove, with the instructions at the byte offsets ``words`` in .text replaced.
 
