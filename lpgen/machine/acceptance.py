@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from lpgen.assembly import Image, Unit
 from lpgen.assembly.read_linked import TRAMP_BYTES
 from lpgen.errors import LpgenError
 from lpgen.kernel.generations import Kernel
 from lpgen.machine.code import NOP
-from lpgen.machine.engine import Engine, branch, words
+from lpgen.machine.engine import branch, words
 
 
 def check_entry_points(kernel: Kernel, image: Image) -> None:
@@ -64,11 +66,19 @@ def _check_areas(kernel: Kernel, unit: Unit) -> None:
         )
 
 
+class Memory(Protocol):
+    """What the instructions are read from."""
+
+    def read(self, address: int, size: int) -> bytes:
+        """Return ``size`` bytes at ``address``."""
+        ...
+
+
 # Address, and the bytes there before and after ftrace patched it.
 Patch = tuple[int, bytes, bytes]
 
 
-def patch_points(kernel: Kernel, image: Image, engine: Engine, tracer: int) -> dict[str, list[Patch]]:
+def patch_points(kernel: Kernel, image: Image, engine: Memory, tracer: int) -> dict[str, list[Patch]]:
     """Return what ftrace patches for a tracer and for the graph tracer.
 
     Checks that it would find what it expects, as it refuses to patch anything else. Raises LpgenError.

@@ -28,7 +28,7 @@ from lpgen.proof.solver import Solver, UndecidedError
 from lpgen.proof.term import Term, both, const, equal, extract, invert, var, variables, zext
 
 # Calls that are tried for one refutation, interrupts apart.
-TRIES = 160
+TRIES = 320
 # And calls that are interrupted, at each of their instructions.
 INTERRUPTED = 1
 # Places where one statement does not hold that are tried to be shown.
@@ -91,15 +91,17 @@ class Replayer:
 
     def _interrupted(self, plans: Iterable[Plan], refutation: Refutation) -> Replay | None:
         """Try an interrupt before each instruction of the plainest calls."""
-        for plan in sorted(plans, key=lambda p: len(plan_text(p)))[:INTERRUPTED]:
+        late = refutation.statement[0] == "L"
+        by_length = sorted(plans, key=lambda p: (late and not p.patched, bool(p.inner), len(plan_text(p))))
+        for plan in by_length[:INTERRUPTED]:
             trip = self._suite.conductor(watch=True).run(plan)
             count = sum(1 for m in trip.moments for s in m.steps if s.kind == "insn")
-            inside = (
-                parse_plan("void f() nip=patch") if "livepatch" in self._kernel.features else parse_plan("void f()")
-            )
+            # Of another module, so that what it leaves on the livepatch stack is not what was there.
+            patch = " nip=patch home_c=0" if "livepatch" in self._kernel.features else ""
+            inside = parse_plan(f"void f() seed=1 home_a=1 home_b=1{patch}")
             for mode, boundary in product((FRAME, CALLS, SWITCH), range(1, count + 1)):
-                thread = 1 if mode == SWITCH else 0
-                interrupt = Interrupt(boundary, mode, replace(inside, thread=thread))
+                during = None if mode == FRAME else replace(inside, thread=1 if mode == SWITCH else 0)
+                interrupt = Interrupt(boundary, mode, during)
                 one = replace(plan, interrupt=interrupt).settled(self._kernel)
                 if self._breaks(one, Values(), refutation.statement):
                     return self._made(one, Values(), refutation)
@@ -300,6 +302,7 @@ def _plans(kernel: Kernel, world: World, solver: Solver, refutation: Refutation)
         {"link": True},
         {"edit": True, "link": True},
         {"home_b": 1, "home_a": 1},
+        {"home_b": 2, "home_a": 2, "seed": 9},
         {"pointer": True, "home_a": 1},
         {"twin": True},
         {"form": 1},
@@ -312,12 +315,13 @@ def _plans(kernel: Kernel, world: World, solver: Solver, refutation: Refutation)
         {"inner": (parse_plan("void f() nip=patch pointer home_b=1"),)},
         {"inner": (parse_plan("void f() off"),)},
         {"inner": (parse_plan("void f() disabled"),)},
-        {"home_b": 2, "home_a": 2, "seed": 9},
+        {"sibling": parse_plan("void f() nip=patch")},
     ]
     if refutation.statement == "L6":
         # Only calls inside each other show it.
-        more = [{"inner": (parse_plan(inside),)} for inside in _INSIDES]
-        more.append({"sibling": parse_plan("void f() nip=patch")})
+        inner = [(parse_plan(inside),) for inside in _INSIDES]
+        linked: list[dict[str, object]] = [{"inner": plans, "link": link} for link in (False, True) for plans in inner]
+        more = [*linked, more[-1], {}]
     for one, graph, way in product(more, graphs, ways):
         settings: dict[str, object] = {**way, "graph": graph, **one}
         yield replace(base, **settings)  # type: ignore[arg-type]

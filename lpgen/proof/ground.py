@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from lpgen.assembly import Image, Unit
 from lpgen.kernel.generations import Kernel
+from lpgen.machine.acceptance import check_entry_points, patch_points
 from lpgen.machine.linking import ground_of, linked
 from lpgen.machine.places import GATES, STACK_END_MAGIC, Ground
 from lpgen.machine.scan import bug_entries
@@ -58,7 +59,7 @@ class World:
 
     ``words`` maps address to instruction word, ``gates`` the address of a C function to its kind of event; ``patched``
     are the instructions that ftrace writes to, ``bases`` what the addresses of each region count from. Raises
-    LpgenError for a unit that cannot be linked.
+    LpgenError for a unit that cannot be linked, that lacks an entry point, or that ftrace would not patch.
     """
 
     def __init__(self, kernel: Kernel, unit: Unit) -> None:
@@ -71,6 +72,7 @@ class World:
         if not {"kprobe_test", "two_entries"} & kernel.features:
             del wanted["is_current_kprobe_addr"]
         self.image: Image = linked(unit, kernel, self.ground, wanted)
+        check_entry_points(kernel, self.image)
         self.symbols = self.image.symbols
         self.gates = {functions[name]: GATES[name] for name in wanted}
         fixed = self.image.unit.fixed
@@ -83,6 +85,7 @@ class World:
         self.words = {at: int.from_bytes(self.image_bytes(at, 4) or b"", "little") for at in range(start, end & ~3, 4)}
         named = ("ftrace_call", "ftrace_regs_call", "ftrace_graph_call")
         self.patched = frozenset(self.symbols[name] for name in named if name in self.symbols)
+        self.check_patched()
         self.regions = self._regions()
         info = TASK_INFO
         if "thread_info_on_stack" in self.features:
@@ -104,6 +107,14 @@ class World:
         section = self.image.unit.sections[".text"]
         start = self.image.addresses[".text"]
         return start, start + len(section.data)
+
+    def read(self, address: int, size: int) -> bytes:
+        """Return the bytes of instructions, as acceptance.Memory; zeros where there are none."""
+        return b"".join(self.words.get(at, 0).to_bytes(4, "little") for at in range(address, address + size, 4))
+
+    def check_patched(self) -> None:
+        """Raise LpgenError when what ftrace patches is not what it expects to find there."""
+        patch_points(self.kernel, self.image, self, self.symbols["ftrace_stub"])
 
     def image_bytes(self, address: int, size: int) -> bytes | None:
         """Return bytes of the linked trampolines and their data, None where there are none."""

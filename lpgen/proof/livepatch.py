@@ -10,7 +10,7 @@ from lpgen.proof.explore import Event, Explorer, came_to
 from lpgen.proof.ground import LIVEPATCH_SP, MAGIC, R1, World
 from lpgen.proof.path import DeadEnd, Path
 from lpgen.proof.state import Registers
-from lpgen.proof.term import FALSE, TRUE, Term, const, equal, invert, plus, show, var
+from lpgen.proof.term import FALSE, TRUE, Term, both, const, equal, invert, less, plus, show, var
 
 FRAME = 24
 # What the second half may change of what C left behind.
@@ -76,11 +76,11 @@ class LivepatchProof:
         checker.equal(path, "L2", "marker at -8(livepatch_sp)", const(64, MAGIC), self._slot(path, 16))
         checker.equal(path, "L3", "r12", facts["nip"], registers.gpr[12])
         checker.equal(path, "L3", "CTR", facts["nip"], registers.ctr)
-        back = registers.lr.value
         first, end = self.world.handler_range
-        inside = back is not None and first < back < end
+        lr = registers.lr
+        inside = both(less(const(64, first), lr), less(lr, const(64, end)))
         wanted = "an address inside livepatch_handler"
-        checker.true(path, "L3", "LR", TRUE if inside else FALSE, wanted, show(registers.lr))
+        checker.true(path, "L3", "LR", inside, wanted, show(lr))
         checker.count("L7")
         registers_on(path)
 

@@ -76,11 +76,12 @@ class Prover:
     def run(self, words: Mapping[int, int] | None = None, *, first: bool = False) -> Proof:
         """Prove, with the instructions at the byte offsets ``words`` in .text replaced.
 
-        ``first``: stop at the first refutation; other statements are undecided then. Raises LpgenError for an
-        instruction that is not modelled.
+        ``first``: stop at the first refutation; other statements are undecided then. Raises LpgenError for
+        code that ftrace would not patch, and NotModelledError for an instruction that is not modelled.
         """
         begun, asked = time.perf_counter(), self.solver.questions
         world = self.world.with_words(words or {})
+        world.check_patched()
         checker = Checker(world, self.solver, applicable(self.kernel), first=first)
         start = world.text_range[0]
         with suppress(EnoughError):
