@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -315,4 +316,8 @@ def simple() -> Iterator[Expression]:
                 joined = Expression("concat", 2 * width, (constant, a))
                 yield from (Expression(op, wide, (a,)) for op in ("zext", "sext"))
                 yield Expression("sext", width + wide, (joined,))
-        yield from (Expression("extract", high - low, (a, low)) for low in range(width) for high in (low + 1, width))
+        cuts = [Expression("extract", high - low, (a, low)) for low in range(width) for high in (low + 1, width)]
+        yield from cuts
+        # Next to each other in the term, or not.
+        for one, two in itertools.product(cuts[:12], repeat=2):
+            yield Expression("concat", one.width + two.width, (one, two))

@@ -31,11 +31,18 @@ class Log:
 
 def unknown() -> Registers:
     """Registers of which nothing is known."""
-    gpr = [t.var(64, f"r{n}") for n in range(32)]
-    cr = [t.var(1, f"cr{n}") for n in range(32)]
-    xer = {name: t.var(1, name) for name in XER_BITS}
-    rest = t.both(t.var(64, "xer"), t.const(64, ~sum(1 << bit for bit in XER_BITS.values())))
-    return Registers(gpr, t.var(64, "lr"), t.var(64, "ctr"), t.var(64, "msr"), cr, xer, rest)
+    gpr = [_given(64, f"r{n}") for n in range(32)]
+    cr = [_given(1, f"cr{n}") for n in range(32)]
+    xer = {name: _given(1, name) for name in XER_BITS}
+    rest = t.both(_given(64, "xer"), t.const(64, ~sum(1 << bit for bit in XER_BITS.values())))
+    return Registers(gpr, LR, CTR, _given(64, "msr"), cr, xer, rest)
+
+
+def _given(width: int, name: str) -> Term:
+    return t.var(width, f"given {name}")
+
+
+LR, CTR = _given(64, "lr"), _given(64, "ctr")
 
 
 def run(text: str, memory: Log | None = None) -> tuple[Registers, list[Outcome]]:
@@ -93,11 +100,11 @@ def test_what_changes(text: str, names: set[str]) -> None:
 
 
 def test_outcomes() -> None:
-    registers, lr, ctr = unknown(), t.var(64, "lr"), t.var(64, "ctr")
-    to_lr, to_ctr = (t.concat(t.extract(one, 63, 2), t.const(2, 0)) for one in (lr, ctr))
+    registers = unknown()
+    to_lr, to_ctr = (t.concat(t.extract(one, 63, 2), t.const(2, 0)) for one in (LR, CTR))
     r3, r4 = registers.gpr[3], registers.gpr[4]
     eq = registers.cr[2]
-    counted = t.plus(ctr, -1)
+    counted = t.plus(CTR, -1)
     expected = {
         "blr": Outcome(t.TRUE, to_lr),
         "bctrl": Outcome(t.TRUE, to_ctr, links=True),

@@ -22,9 +22,9 @@ _HEALTH = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_
 _many = settings(max_examples=700, deadline=None, derandomize=True, suppress_health_check=_HEALTH)
 _fewer = settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=_HEALTH)
 
-A, B = t.var(64, "a"), t.var(64, "b")
-P, Q = t.var(1, "p"), t.var(1, "q")
-BASE = t.var(64, "base", 12)
+A, B = t.var(64, "some a"), t.var(64, "some b")
+P, Q = t.var(1, "some p"), t.var(1, "some q")
+BASE = t.var(64, "some base", 12)
 
 
 def check_values(e: Expression) -> None:
@@ -83,9 +83,9 @@ def test_pickled_terms_of_another_process_are_this_ones_own() -> None:
     code = """
 import pickle, sys
 from lpgen.proof import term as t
-P, Q = t.var(1, "p"), t.var(1, "q")
-B, A = t.var(64, "b"), t.var(64, "a")
-BASE = t.var(64, "base", 12)
+P, Q = t.var(1, "some p"), t.var(1, "some q")
+B, A = t.var(64, "some b"), t.var(64, "some a")
+BASE = t.var(64, "some base", 12)
 sys.stdout.buffer.write(pickle.dumps(eval(sys.argv[1])))
 """
     text = """[
@@ -176,4 +176,11 @@ def test_base_and_offset(term: Term, base: Term | None, offset: int) -> None:
 
 def test_a_variable_that_has_no_value_is_0() -> None:
     assert t.evaluate(t.plus(A, 3), {}) == 3
-    assert t.evaluate(BASE, {"base": 0x12345}) == 0x12000
+    assert t.evaluate(BASE, {"some base": 0x12345}) == 0x12000
+
+
+def test_a_name_is_of_one_variable() -> None:
+    assert t.var(64, "some a") is A
+    for width, zeros in ((32, 0), (64, 3)):
+        with pytest.raises(ValueError, match="another variable some a"):
+            t.var(width, "some a", zeros)
