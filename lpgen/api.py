@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lpgen.assembly import How, Unit, assemble
 from lpgen.assembly.kernel_text import assemble_source, headers
@@ -22,11 +24,12 @@ from lpgen.assembly.read_linked import read_linked
 from lpgen.assembly.read_object import read_object
 from lpgen.assembly.unit import Which
 from lpgen.campaign import parallel
+from lpgen.contract.replay import Replay, code_hash
 from lpgen.contract.shrink import shrink_failures
-from lpgen.contract.suite import Item, Suite, default_callers
+from lpgen.contract.suite import Item, Suite, applicable, default_callers
 from lpgen.contract.verdict import Verdict
 from lpgen.elf.file import MAGIC, ElfFile, is_elf, open_elf
-from lpgen.errors import LpgenError
+from lpgen.errors import LpgenError, Place
 from lpgen.kernel.chosen import choose
 from lpgen.kernel.generations import DEFAULT_VERSION, Kernel
 from lpgen.kernel.options import Config, setting_text
@@ -37,6 +40,9 @@ from lpgen.report.result import Result
 from lpgen.report.terminal import plain_text
 from lpgen.source.emit import STYLES, emit_source
 from lpgen.source.origin import template_lines
+
+if TYPE_CHECKING:
+    from lpgen.report.proof_result import ProofResult
 
 __all__ = ["LpgenError", "Result", "Verdict", "report", "verify"]
 
@@ -254,6 +260,30 @@ def judge(
     return verdict
 
 
+def prove_unit(kernel: Kernel, unit: Unit, *, replays: bool = True) -> ProofResult:
+    """Prove every statement of ``unit`` for all inputs.
+
+    ``replays``: look for a call of the emulated world that shows each refutation. Raises LpgenError for an instruction
+    that is not modelled, for a unit that lacks what the kernel needs, and where the solver is not installed.
+    """
+    from lpgen.proof.counterexample import Replayer
+    from lpgen.proof.prover import Prover
+    from lpgen.report.proof_result import ProofResult, Shown
+
+    prover = Prover(kernel, unit)
+    proof = prover.run()
+    shown: dict[str, Shown] = {}
+    replayer: Replayer | None = None
+    for id_ in proof.refuted:
+        refutations = proof.statements[id_].refutations
+        if not replays:
+            shown[id_] = Shown(refutations[0], None)
+            continue
+        replayer = replayer or Replayer(kernel, unit, prover.world, prover.solver)
+        shown[id_] = Shown(*replayer.replay(refutations))
+    return ProofResult(proof, unit, shown=shown)
+
+
 def plan_case(kernel: Kernel, text: str) -> Case:
     """Return the call that a plan's text describes, ready to run. Raises LpgenError with the column or the reason."""
     wanted = parse_plan(text)
@@ -265,6 +295,30 @@ def plan_case(kernel: Kernel, text: str) -> Case:
         if getattr(wanted, name) and not getattr(plan, name):
             raise LpgenError(f"the plan says {name}, which kernel {kernel.version} or the rest of it excludes")
     return Case(-1, "plan", plan)
+
+
+def judge_replay(kernel: Kernel, unit: Unit, replay: Replay) -> Verdict:
+    """Run the one call of ``replay`` through ``unit``, each instruction watched, and judge it by every statement.
+
+    Raises LpgenError, with the replay's file, when it is for other trampolines or another kernel, or when it chooses
+    what is not free to choose.
+    """
+    place = Place(replay.file) if replay.file else None
+    if replay.code != code_hash(unit):
+        raise LpgenError(
+            f"was made for other code than the .text of {unit.name}",
+            place=place,
+            hint="give the FILE, --kernel, --config, --offsets, --templates and --style that lpgen prove had",
+        )
+    if replay.statement not in applicable(kernel):
+        raise LpgenError(f"kernel {kernel.version} with these options has no {replay.statement}", place=place)
+    try:
+        case = replace(plan_case(kernel, replay.plan), name="replay", values=replay.values)
+        return Suite(kernel, unit).run([case], watch_all=True, trace_all=True, full=False)
+    except LpgenError as error:
+        if error.place is not None or place is None:
+            raise
+        raise LpgenError(error.reason, place=place, hint=error.hint) from error
 
 
 def command_line(

@@ -20,6 +20,8 @@ COMMANDS = {
     "install": "Put the assembly in place in a kernel's source tree, and take it out again.",
     "patch": "Write the same change to a kernel's source tree as a patch for git am.",
     "verify": "Run the trampolines under synthetic callers and judge every contract statement.",
+    "prove": "Prove every contract statement for all inputs, or show where one does not hold.",
+    "mutate": "Change the trampolines' code in thousands of ways: is each mutant seen, or proved equivalent?",
     "assemble": "Assemble ppc64le kernel-style text: binary, hex, listing, JSON or object.",
     "extract": "Write a kernel's own trampolines as assembly that makes the same bytes.",
     "kernels": "List the kernels, or say what holds for one.",

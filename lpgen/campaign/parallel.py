@@ -6,53 +6,34 @@ are merged in that same order. At most a few chunks a process are under way, so 
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from itertools import islice
-from multiprocessing.connection import wait
-from multiprocessing.context import BaseContext
-from multiprocessing.synchronize import Event
 
 from lpgen.assembly import Unit
+from lpgen.campaign import pool
+from lpgen.campaign.pool import AHEAD, usable_cores
 from lpgen.contract.suite import Item, Suite
 from lpgen.contract.verdict import Verdict
-from lpgen.errors import LpgenError
 from lpgen.kernel.generations import Kernel
 from lpgen.machine.cases import Case
+
+__all__ = ["AHEAD", "CHUNK", "PAYS", "Work", "chunks", "jobs_for", "run", "usable_cores"]
 
 Work = Item | int | Case
 
 # Pieces of work that a process gets at once: some 50 ms.
 CHUNK = 32
-# Chunks under way for each process: one that it works on, and some that wait, so that it never does.
-AHEAD = 4
 # Below so many pieces of work for each process it takes longer to start one than to do them here.
 PAYS = 150
 
 
-class _Stopped(Exception):
-    """Raised in a worker between two pieces of work, once the run is to end."""
-
-
 class _Worker:
-    """What a worker process has: its suite, and the event that ends its work."""
+    """What a worker process has: its suite, and what each run of it is to be."""
 
     suite: Suite
-    stop: Event
     full: bool
     watch_all: bool
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    counted = getattr(os, "process_cpu_count", None)
-    return (counted() if counted is not None else len(os.sched_getaffinity(0))) or 1
 
 
 def jobs_for(items: int, jobs: int | None = None) -> int:
@@ -86,25 +67,12 @@ def run(
         return suite.run(items, full=full, watch_all=watch_all, tick=lambda: advance(1))
     # What is wrong with the unit is said here, not in a worker.
     suite.conductor(watch=False)
-    context = _context(method)
-    stop = context.Event()
     verdict = suite.empty_verdict(full=full)
-    pool = ProcessPoolExecutor(
-        jobs, mp_context=context, initializer=_start_worker, initargs=(kernel, unit, seed, stop, full, watch_all)
-    )
-    try:
-        for size, part in _in_order(pool, chunks(items), jobs * AHEAD):
+    given = (kernel, unit, seed, full, watch_all)
+    with closing(pool.in_order(chunks(items), _do, jobs, _start, given, method=method)) as parts:
+        for part in parts:
             verdict.merge(part)
-            advance(size)
-    except BrokenProcessPool as error:
-        raise LpgenError(
-            "a process of the run died before its work was done",
-            hint="out of memory? Try --jobs 1; a script that calls lpgen needs `if __name__ == '__main__':`",
-        ) from error
-    finally:
-        stop.set()
-        # Second Ctrl-C or not: no process is left behind.
-        pool.shutdown(wait=True, cancel_futures=True)
+            advance(part.callers)
     return verdict
 
 
@@ -115,54 +83,13 @@ def chunks(items: Iterable[Work]) -> Iterator[list[Work]]:
         yield chunk
 
 
-def _in_order(pool: ProcessPoolExecutor, work: Iterator[list[Work]], window: int) -> Iterator[tuple[int, Verdict]]:
-    """Yield size and verdict of each chunk in the order of ``work``, with ``window`` of them under way."""
-    under_way: deque[tuple[int, Future[Verdict]]] = deque()
-
-    def submit() -> None:
-        for chunk in islice(work, window - len(under_way)):
-            under_way.append((len(chunk), pool.submit(_do, chunk)))
-
-    submit()
-    while under_way:
-        size, future = under_way.popleft()
-        part = future.result()
-        submit()
-        yield size, part
-
-
-def _context(method: str | None) -> BaseContext:
-    if method is None:
-        # A fork keeps one thread only: a lock that another one holds would be held for ever.
-        forks = "fork" in multiprocessing.get_all_start_methods() and threading.active_count() == 1
-        method = "fork" if forks else "spawn"
-    return multiprocessing.get_context(method)
-
-
-def _start_worker(kernel: Kernel, unit: Unit, seed: int, stop: Event, full: bool, watch_all: bool) -> None:
-    # Ctrl-C reaches every process of the terminal's group: the one that was started says what happens.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+def _start(kernel: Kernel, unit: Unit, seed: int, full: bool, watch_all: bool) -> None:
     _Worker.suite = Suite(kernel, unit, seed=seed)
-    _Worker.stop = stop
     _Worker.full, _Worker.watch_all = full, watch_all
 
 
-def _end_with_parent() -> None:
-    """End this process as soon as the one that started it is gone, however that ended."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-
 def _do(work: list[Work]) -> Verdict:
-    return _Worker.suite.run(work, full=_Worker.full, watch_all=_Worker.watch_all, tick=_check)
-
-
-def _check() -> None:
-    if _Worker.stop.is_set():
-        raise _Stopped
+    return _Worker.suite.run(work, full=_Worker.full, watch_all=_Worker.watch_all, tick=pool.check)
 
 
 def _nothing(done: int) -> None:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import signal
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -27,6 +24,7 @@ from lpgen.commands.options import (
     templates_dir,
     templates_option,
 )
+from lpgen.commands.waiting import progress, stoppable
 from lpgen.errors import LpgenError
 from lpgen.kernel.generations import settings_of
 from lpgen.report.files import read_standard_input, write_out
@@ -47,6 +45,7 @@ Examples:
   lpgen verify --templates mine/                 templates of your own
   lpgen verify --only 97                         one caller again, every instruction watched
   lpgen verify --plan 'long f(long*9) seed=3 nip=patch'
+  lpgen verify --replay X3.json                  what `lpgen prove` found, in the emulator
 \b
 Exit codes: 0 every statement holds, 1 one is broken or was not exercised, 2 usage or input.
 """
@@ -68,6 +67,11 @@ Exit codes: 0 every statement holds, 1 one is broken or was not exercised, 2 usa
     "--at", metavar="N:MODE", help="Interrupt --only's caller before its Nth instruction: frame, calls, switch."
 )
 @click.option("--plan", metavar="TEXT", help="Send only this caller: a plan as a failure's last line has it.")
+@click.option(
+    "--replay",
+    metavar="FILE",
+    help="Send only the caller in FILE, a counterexample that `lpgen prove` wrote. The exit code is never 0.",
+)
 @click.option("--no-shrink", is_flag=True, help="Show the first failing caller, not the smallest.")
 @click.option("--kinds", is_flag=True, help="Show how many callers of each kind exercised each statement.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON.")
@@ -85,6 +89,7 @@ def command(
     only: int | None,
     at: str | None,
     plan: str | None,
+    replay: str | None,
     no_shrink: bool,
     kinds: bool,
     as_json: bool,
@@ -107,7 +112,12 @@ def command(
     object; or else the very text that `lpgen emit` writes with the same options.
     """
     many = {"--callers": callers is not None, "--interrupts": interrupts}
-    _one_of({"--only": only is not None, **many, "--plan": plan is not None}, together=tuple(many))
+    _one_of(
+        {"--only": only is not None, **many, "--plan": plan is not None, "--replay": replay is not None},
+        together=tuple(many),
+    )
+    if replay == "":
+        raise LpgenError("--replay names no file", hint="give a file that `lpgen prove` wrote")
     if at is not None and only is None:
         raise LpgenError("--at interrupts the caller of --only", hint="add --only N")
     _one_of({"FILE": file is not None, "--templates": templates is not None})
@@ -117,24 +127,28 @@ def command(
     directory = templates_dir(templates)
     entries = chosen_entries(entry, file)
     needs_file(file, {"--assembler": assembler != "auto", "--cpp": cpp, "-I": include_dirs, "-D": defines})
-    with _stoppable() as check_stop:
+    with stoppable() as check_stop:
         from lpgen import api
         from lpgen.assembly import How
+        from lpgen.contract.replay import read_replay
         from lpgen.contract.suite import Suite
         from lpgen.report.result import Result
 
+        found = None if replay is None else read_replay(Path(replay))
         source, text = (None, read_standard_input(api.STDIN)) if file == "-" else (file, None)
         how = How(assembler, cpp, include_dirs, macros(defines))
         unit = api.trampolines(
             kernel, style=style, templates=directory, source=source, text=text, entries=entries, how=how
         )
-        if only is not None or plan is not None:
+        if found is not None:
+            verdict = api.judge_replay(kernel, unit, found)
+        elif only is not None or plan is not None:
             one = _item(only, at) if plan is None else api.plan_case(kernel, plan)
             verdict = Suite(kernel, unit, seed=seed).run([one], watch_all=True, full=False)
             if at is not None and not verdict.interrupted:
                 raise LpgenError(f"--at {at}: the call executes fewer instructions", hint="give a lower boundary")
         else:
-            with _progress(as_json) as (started, advance):
+            with progress("callers", quiet=as_json, enough=_ENOUGH_TO_WAIT) as (started, advance):
 
                 def tick(done: int) -> None:
                     check_stop()
@@ -169,7 +183,7 @@ def command(
         build=build,
         itself=unit.fixed is not None,
     )
-    result = Result.of(verdict, unit, again, every_boundary=interrupts)
+    result = Result.of(verdict, unit, again, every_boundary=interrupts, replay=found)
     if as_json:
         from lpgen.report.json_verdict import verdict_json
 
@@ -179,7 +193,8 @@ def command(
 
         print_verdict(result, kinds=kinds)
     say_notes(kernel)
-    return 0 if result.holds else 1
+    # A replay that breaks nothing is no good news: a proof and the emulator disagree.
+    return 0 if result.holds and found is None else 1
 
 
 def _one_of(given: dict[str, bool], together: tuple[str, ...] = ()) -> None:
@@ -200,78 +215,3 @@ def _item(number: int | None, at: str | None) -> Item:
     if not (boundary.isascii() and boundary.isdecimal() and int(boundary[:9]) > 0 and mode in INTERRUPT_MODES):
         raise LpgenError(f"--at {at!r}: not a boundary", hint=f"write N:MODE, MODE one of {', '.join(INTERRUPT_MODES)}")
     return Item(number, int(boundary[:9]), mode)
-
-
-@contextmanager
-def _stoppable() -> Iterator[Callable[[], None]]:
-    """Yield a function that raises KeyboardInterrupt once Ctrl-C was pressed.
-
-    Raised in a hook that the emulator calls, or while an engine loads, it would be lost. So it waits for the end of
-    the caller that is under way; pressed again it does not wait.
-    """
-    pressed = False
-
-    def note(number: int, frame: FrameType | None) -> None:
-        nonlocal pressed
-        if pressed:
-            raise KeyboardInterrupt
-        pressed = True
-
-    def check() -> None:
-        if pressed:
-            raise KeyboardInterrupt
-
-    before = signal.getsignal(signal.SIGINT)
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield check
-        check()
-    except LpgenError:
-        # It may come of a tool that Ctrl-C ended, too.
-        check()
-        raise
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _progress(quiet: bool) -> Iterator[tuple[Callable[[int], None], Callable[[int], None]]]:
-    """Yield what is told how much there is to do, and what is told how much more is done.
-
-    They show a progress bar on a terminal when there is enough to wait for; it comes with the first piece that is done,
-    so that processes are started before its thread.
-    """
-    total = 0
-    bar = None
-    task = None
-
-    def started(count: int) -> None:
-        nonlocal total
-        total = count
-
-    def advance(done: int) -> None:
-        nonlocal bar, task
-        if quiet or total < _ENOUGH_TO_WAIT or not sys.stderr.isatty():
-            return
-        if bar is None:
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-            bar = Progress(
-                "callers",
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                console=Console(stderr=True),
-                transient=True,
-            )
-            task = bar.add_task("callers", total=total)
-            bar.start()
-        if task is not None:
-            bar.advance(task, done)
-
-    try:
-        yield started, advance
-    finally:
-        if bar is not None:
-            bar.stop()

@@ -140,6 +140,9 @@ def shrink_failures(
     found: list[Plan] = []
     for number, failure in enumerate(verdict.failures):
         case = failure.case
+        if case.values:
+            # Chosen values are for this very plan.
+            continue
         search = _search(suite, case, failure.finding, budget, found, tick)
         found.append(search.plan)
         again = _failure(

@@ -126,27 +126,31 @@ class Suite:
         *,
         full: bool = True,
         watch_all: bool = False,
+        trace_all: bool = False,
         tick: Callable[[], None] | None = None,
     ) -> Verdict:
         """Run the pieces of work ``items`` (a bare number: that case); ``tick`` is called after each one.
 
         A Case is run as it is, whatever its number.
 
-        ``watch_all``: watch every instruction of every case. ``full``: a statement not exercised is a failure.
+        ``watch_all``: watch every instruction of every case; ``trace_all``: of what is interrupted judge the steps too,
+        not only what comes of them, which takes three times as long. ``full``: a statement not exercised is a failure.
         """
         verdict = self.empty_verdict(full=full)
-        fixed = special_cases(self.kernel)
         for item in items:
             one = item if isinstance(item, Case) else self.case(Item(item) if isinstance(item, int) else item)
-            plan = one.plan
-            sample = one.number < fixed and one.number % SPECIAL_SHAPES < WATCHED_SHAPES
-            watch = watch_all or plan.interrupt is not None or (sample and plan.depth() <= WATCHED_DEPTH)
-            self._judge(verdict, one, self.conductor(watch=watch), watch=watch)
+            watch = watch_all or self.watches(one)
+            self._judge(verdict, one, self.conductor(watch=watch), watch=watch, trace=watch and trace_all)
             if verdict.callers % RUNS_BETWEEN_FLUSHES == 0:
                 self._flush()
             if tick is not None:
                 tick()
         return verdict
+
+    def watches(self, one: Case) -> bool:
+        """True for a case that a run watches at every instruction, or interrupts."""
+        sample = one.number < special_cases(self.kernel) and one.number % SPECIAL_SHAPES < WATCHED_SHAPES
+        return one.plan.interrupt is not None or (sample and one.plan.depth() <= WATCHED_DEPTH)
 
     def _flush(self) -> None:
         for conductor in (self._fast, self._slow):
@@ -160,17 +164,22 @@ class Suite:
 
     def interrupt_items(self) -> Iterator[Item]:
         """Yield every boundary of the calls of INTERRUPTED, in every mode."""
+        for number in self.interrupted():
+            last = self.boundaries(number)
+            for mode in INTERRUPT_MODES:
+                yield from (Item(number, boundary, mode) for boundary in range(1, last + 1))
+
+    def interrupted(self) -> Iterator[int]:
+        """Yield the numbers of the cases that ``interrupt_items`` interrupts."""
         for number in range(special_cases(self.kernel)):
             name, _, shape = case(self.kernel, number, self.seed).name.rpartition("-")
             # Of each way the second case goes through ftrace_caller where there is ftrace_regs_caller too.
             if name in INTERRUPTED and (shape == "0" or (shape == "1" and "two_entries" in self.kernel.features)):
-                last = self.boundaries(number)
-                for mode in INTERRUPT_MODES:
-                    yield from (Item(number, boundary, mode) for boundary in range(1, last + 1))
+                yield number
 
-    def _judge(self, verdict: Verdict, one: Case, conductor: Conductor, *, watch: bool) -> None:
+    def _judge(self, verdict: Verdict, one: Case, conductor: Conductor, *, watch: bool, trace: bool) -> None:
         # With an interrupt, what counts is what comes of it; the steps are watched in the cases without one.
-        trip = conductor.run(one.plan, trace=watch and one.plan.interrupt is None)
+        trip = conductor.run(one.plan, trace=trace or (watch and one.plan.interrupt is None), values=one.values)
         checks, findings = judge_trip(conductor.world, trip)
         kinds = one.plan.kinds()
         if trip.interruption is None:
@@ -205,13 +214,13 @@ class Suite:
     def findings(self, one: Case) -> list[Finding]:
         """Run one case, watched, and return what was found."""
         conductor = self.conductor(watch=True)
-        return judge_trip(conductor.world, conductor.run(one.plan))[1]
+        return judge_trip(conductor.world, conductor.run(one.plan, values=one.values))[1]
 
     def failure(self, one: Case, finding: Finding) -> Failure:
         """Run a failing case again, watched, to name the instruction."""
         failure = Failure(one, finding)
         conductor = self.conductor(watch=True)
-        trip = conductor.run(one.plan)
+        trip = conductor.run(one.plan, values=one.values)
         _, again = judge_trip(conductor.world, trip)
         same = next((f for f in again if f.statement == finding.statement and f.what == finding.what), None)
         pc = guilty_pc(trip, same or finding)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from random import Random
 from typing import Any
@@ -28,6 +28,7 @@ from lpgen.machine.plan import (
     can_be_sibling,
     can_spill,
 )
+from lpgen.machine.values import NOTHING, Values
 
 # Of each special way of calling there are this many cases, with different prototypes.
 SPECIAL_SHAPES = 4
@@ -41,11 +42,12 @@ DEEP, SHALLOW = 100, 12
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Case ``number`` of a run: its name and plan."""
+    """Case ``number`` of a run: its name and plan; ``values`` are chosen ones, where not all are drawn."""
 
     number: int
     name: str
     plan: Plan
+    values: Values = field(default=NOTHING, kw_only=True, hash=False)
 
 
 @lru_cache(maxsize=1)

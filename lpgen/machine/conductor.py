@@ -10,6 +10,7 @@ from collections.abc import Generator
 from random import Random
 
 from lpgen.callers.values import encode, encode_result
+from lpgen.errors import LpgenError
 from lpgen.kernel.checks import RED_ZONE
 from lpgen.machine.actors import back_chain, clobber, destroy_marker, direct_trampoline, state_of_a, use_stack
 from lpgen.machine.engine import Step, Stop
@@ -28,16 +29,21 @@ from lpgen.machine.places import (
 from lpgen.machine.plan import (
     CALLS,
     DIRECT_OPS,
-    DIRECT_TRACER,
     FRAME,
-    PATCH,
-    SAME,
     Interrupt,
     Plan,
 )
-from lpgen.machine.roles import is_current_kprobe_addr, return_to, take_arguments
+from lpgen.machine.roles import (
+    change_regs,
+    choose_in_a,
+    is_current_kprobe_addr,
+    prepare_ftrace_return,
+    return_to,
+    take_arguments,
+)
 from lpgen.machine.state import State
 from lpgen.machine.trip import Interruption, Moment, Trip
+from lpgen.machine.values import NOTHING, Values, check_values, overlay
 from lpgen.machine.world import World
 
 MAX_EVENTS = 24
@@ -54,8 +60,6 @@ class Conductor:
         self.world = world
         self.engine = world.engine
         self._steps: list[Step] = []
-        regs = world.offsets
-        self._field = {name: regs[name] - regs["GPR0"] for name in ("_NIP", "_LINK", "ORIG_GPR3") if name in regs}
         self._features = world.kernel.features
         self._paca = [world.ground.pacas[0]] * len(world.threads)
         self._interrupt: Interrupt | None = None
@@ -64,11 +68,23 @@ class Conductor:
         self._extra: list[Trip] = []
         self._waiting: list[tuple[Call, State, Thread]] = []
 
-    def run(self, plan: Plan, *, trace: bool = True) -> Trip:
+    def run(self, plan: Plan, *, trace: bool = True, values: Values = NOTHING) -> Trip:
         """Run ``plan``, a settled one, on fresh stacks and return what was seen; a faulting guest raises nothing.
 
-        ``trace`` off: moments have no steps in a watched world either, which takes a third of the time.
+        ``trace`` off: moments have no steps in a watched world either, which takes a third of the time. ``values`` are
+        put over what is drawn for the outermost call. Raises LpgenError for one that the plan leaves no choice of.
         """
+        if values:
+            check_values(self.world.kernel, plan, values)
+        self.world.choose_flag(values.flag)
+        try:
+            return self._run_plan(plan, trace, values)
+        except LpgenError:
+            # What was begun is nothing that a later call did to this one's stacks.
+            self.world.changed_stack(self.world.owners(plan.threads()))
+            raise
+
+    def _run_plan(self, plan: Plan, trace: bool, values: Values) -> Trip:
         world = self.world
         if world.watched:
             self.engine.trace(self._steps if trace else None)
@@ -82,7 +98,7 @@ class Conductor:
             self._paca[number] = world.ground.pacas[number & 1]
         self.engine.interrupt_at(plan.interrupt.boundary if plan.interrupt is not None and world.watched else 0)
         thread = world.threads[plan.thread]
-        main = self.call(plan, thread, outer[plan.thread])
+        main = self.call(plan, thread, outer[plan.thread], "", values)
         running = [(main, next(main), thread)]
         if plan.beside is not None:
             beside = plan.beside
@@ -196,11 +212,12 @@ class Conductor:
 
     # A call
 
-    def call(self, plan: Plan, thread: Thread, outer: int, relation: str = "") -> Call:
+    def call(self, plan: Plan, thread: Thread, outer: int, relation: str = "", values: Values = NOTHING) -> Call:
         """Make the call that ``plan`` says from a frame pushed below ``outer`` (an r1)."""
         rng = Random(plan.seed ^ 0x5EED)
-        trip = self._depart(plan, thread, outer, relation, rng)
-        frame = bytearray(self.engine.read(trip.frame, thread.top - trip.frame))
+        trip = self._depart(plan, thread, outer, relation, rng, values)
+        trip.outset = self.engine.read(trip.frame, thread.top - trip.frame)
+        frame = bytearray(trip.outset)
         state, current = trip.a, trip
         before: list[Step] = []
         for _ in range(MAX_EVENTS):
@@ -237,7 +254,9 @@ class Conductor:
             if gate.kind == "tracer":
                 state = yield from self._tracer(current, moment, rng)
             elif gate.kind == "graph":
-                state = self._graph(current, moment, rng)
+                state = prepare_ftrace_return(self.world, current, moment, rng)
+                if current.plan.wander:
+                    self._to_another_cpu(thread, state)
             elif gate.kind == "kprobe":
                 state = is_current_kprobe_addr(self.world, current, moment.state, rng)
             elif gate.kind == "unhook":
@@ -247,6 +266,7 @@ class Conductor:
             elif gate.kind == "direct":
                 state = moment.state.copy()
                 direct_trampoline(self.engine, thread, state, rng)
+                overlay(state, current.values.direct)
                 state.pc = state.lr
             elif gate.kind in ("kretprobe", "graph_return"):
                 state = moment.state.copy()
@@ -272,14 +292,23 @@ class Conductor:
         entry = MCOUNT if plan.early else LEAN if plan.lean else REGS
         return self.world.functions_b[plan.home_b, 0 if plan.early else plan.form, entry]
 
-    def _depart(self, plan: Plan, thread: Thread, outer: int, relation: str, rng: Random) -> Trip:
+    def _c(self, plan: Plan, b: Function, values: Values) -> Function:
+        if values.nip is not None:
+            return self.world.c_at(values.nip, plan.home_c)
+        return self.world.twins[b.gep] if plan.twin else self.world.functions_c[plan.home_c * 2 + plan.seed % 2]
+
+    def _depart(self, plan: Plan, thread: Thread, outer: int, relation: str, rng: Random, values: Values) -> Trip:
         world = self.world
         b = self._b(plan)
         site = world.pointer_calls[plan.home_a] if plan.pointer else world.local_calls[b.gep]
         a = state_of_a(self.engine, plan, outer, b, site, self._paca[thread.number], rng)
-        return self._trip(plan, thread, site, a, relation)
+        if values:
+            choose_in_a(world, plan, thread, b, outer, a, values)
+        return self._trip(plan, thread, site, a, relation, values)
 
-    def _trip(self, plan: Plan, thread: Thread, site: CallSite, a: State, relation: str) -> Trip:
+    def _trip(
+        self, plan: Plan, thread: Thread, site: CallSite, a: State, relation: str, values: Values = NOTHING
+    ) -> Trip:
         world = self.world
         b = self._b(plan)
         entry = a.copy()
@@ -297,7 +326,7 @@ class Conductor:
             thread,
             site,
             b,
-            world.twins[b.gep] if plan.twin else world.functions_c[plan.home_c * 2 + plan.seed % 2],
+            self._c(plan, b, values),
             a,
             entry,
             self.engine.read_u64(thread.sp_address),
@@ -307,6 +336,7 @@ class Conductor:
             nip_after=b.site + 4,
             link_after=site.returns,
             result=plan.result,
+            values=values,
         )
 
     def _moment(self, trip: Trip, gate: Gate, state: State, frame: bytearray) -> Moment:
@@ -340,32 +370,14 @@ class Conductor:
         if plan.recursion:
             yield from self._inner(trip, plan.recursion, state, "tracer")
             self._here(moment, state)
-        regs = moment.pt_regs
-        if regs:
-            if plan.nip == PATCH:
-                trip.nip_after = trip.c.gep
-            if plan.nip in (PATCH, SAME):
-                self.engine.write_u64(regs + self._field["_NIP"], trip.nip_after)
-            if plan.direct == DIRECT_TRACER:
-                trip.direct_stub = bool(plan.seed & 16)
-                to = self.world.symbol("ftrace_stub_direct_tramp") if trip.direct_stub else self.world.direct
-                self.engine.write_u64(regs + self._field["ORIG_GPR3"], to)
-            if plan.graph and "return_to_handler" in self._features:
-                trip.graph_return = trip.link_after
-                trip.link_after = self.world.symbol("return_to_handler")
-                self.engine.write_u64(regs + self._field["_LINK"], trip.link_after)
-            if plan.link:
-                trip.link_after = self.world.kretprobe
-                self.engine.write_u64(regs + self._field["_LINK"], trip.link_after)
-            if plan.edit:
-                trip.edits = {n: rng.getrandbits(64) for n in (*range(3, 11), *range(14, 32))}
-                for number, value in trip.edits.items():
-                    self.engine.write_u64(regs + 8 * number, value)
+        if moment.pt_regs:
+            change_regs(self.world, trip, moment.pt_regs, rng)
         # The kernel is compiled without FP and vector registers: the tracer changes none.
         clobber(state, rng, floats=False)
         if "call_ops" in self._features and self.world.tracer_of(trip.b) != self.world.tracer:
             # A module's, called through its global entry point: it leaves its own TOC behind.
             state.gpr[2] = self.world.toc[1]
+        overlay(state, trip.values.tracer)
         if plan.wander:
             self._to_another_cpu(trip.thread, state)
         state.pc = state.lr
@@ -375,17 +387,6 @@ class Conductor:
         pacas = self.world.ground.pacas
         self._paca[thread.number] = pacas[1 - pacas.index(self._paca[thread.number])]
         state.gpr[13] = self._paca[thread.number]
-
-    def _graph(self, trip: Trip, moment: Moment, rng: Random) -> State:
-        state = moment.state.copy()
-        use_stack(self.engine, trip.thread, state, rng)
-        clobber(state, rng, floats=False)
-        trip.graph_return = self.world.graph_return if trip.plan.seed & 2 else moment.state.gpr[3]
-        state.gpr[3] = trip.graph_return
-        if trip.plan.wander:
-            self._to_another_cpu(trip.thread, state)
-        state.pc = state.lr
-        return state
 
     def _body(self, trip: Trip, moment: Moment, frame: bytearray, rng: Random) -> Generator[State, Stop, State]:
         """Be B's body or C: take the arguments, call what the plan says, use what the ABI allows, return the result."""
@@ -419,6 +420,7 @@ class Conductor:
         for address, data in image.memory.items():
             legitimately(address - r1, data)
         clobber(state, rng, floats=True)
+        overlay(state, trip.values.c if moment.where == "c" else trip.values.body)
         for number, value in image.gpr.items():
             state.gpr[number] = value
         for number, value in image.fpr.items():
@@ -444,13 +446,15 @@ class Conductor:
     def _leave_c(self, trip: Trip, state: State, rng: Random) -> None:
         """Do what is C's own: any r2 is left behind, as C restores its TOC only for itself."""
         plan, thread = trip.plan, trip.thread
-        state.gpr[2] = trip.c.toc if plan.seed & 4 else rng.getrandbits(64)
+        state.gpr[2] = trip.values.c.get("r2", trip.c.toc if plan.seed & 4 else rng.getrandbits(64))
         if plan.sleep:
             self._to_another_cpu(thread, state)
         if plan.marker:
             destroy_marker(self.engine, thread, plan.marker, rng)
         top = self.engine.read_u64(thread.sp_address)
         if thread.livepatch + LIVEPATCH_FRAME <= top < thread.livepatch + thread.top - thread.base:
+            if "marker" in trip.values.c:
+                self.engine.write_u64(top - 8, trip.values.c["marker"])
             trip.marker = self.engine.read_u64(top - 8)
 
     def _sibling(self, trip: Trip, plan: Plan, state: State, rng: Random) -> Trip:

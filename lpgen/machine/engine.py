@@ -175,6 +175,10 @@ class Engine:
         self.uc.ctl_set_tlb_mode(unicorn.UC_TLB_VIRTUAL)
         self.uc.reg_write(ppc.UC_PPC_REG_MSR, MONITOR_MSR)
         self._regions: dict[int, tuple[int, memoryview]] = {}
+        self._writable: list[tuple[int, memoryview]] = []
+        self._kept: list[bytes] = []
+        self._seen_blocks: set[tuple[int, int]] | None = None
+        self._seen_pcs: list[int] | None = None
         self._monitor = monitor
         self._block = monitor + PAGE
         self._exit = monitor + 0x8000
@@ -211,6 +215,8 @@ class Engine:
         host = mmap.mmap(-1, size)
         self.uc.mem_map_ptr(address, size, protection, ctypes.addressof(ctypes.c_char.from_buffer(host)))
         region = (address, memoryview(host))
+        if writable:
+            self._writable.append(region)
         for page in range(address // PAGE, (address + size - 1) // PAGE + 1):
             self._regions[page] = region
 
@@ -218,6 +224,10 @@ class Engine:
         """Map the page that holds ``address``, unless it is mapped."""
         if address // PAGE not in self._regions:
             self.map(address & ~(PAGE - 1), PAGE, writable=writable)
+
+    def is_mapped(self, address: int) -> bool:
+        """True if there is memory at ``address``."""
+        return address // PAGE in self._regions
 
     def write(self, address: int, data: bytes) -> None:
         """Write ``data``, whatever the guest's permissions; not over instructions that may have run."""
@@ -246,6 +256,16 @@ class Engine:
         """Store a doubleword."""
         base, memory = self._regions[address // PAGE]
         _DOUBLEWORD.pack_into(memory, address - base, value)
+
+    def keep(self) -> None:
+        """Note what all memory that the guest can write holds now, for ``restore``."""
+        self._kept = [bytes(memory) for _, memory in self._writable]
+
+    def restore(self) -> None:
+        """Give all memory that the guest can write what it held at the time of ``keep``."""
+        for (_, memory), kept in zip(self._writable, self._kept, strict=True):
+            if memory != kept:
+                memory[:] = kept
 
     def flush(self) -> None:
         """Drop all translations, which otherwise grow with every run."""
@@ -346,6 +366,8 @@ class Engine:
 
     def _on_block(self, uc: Any, address: int, size: int, _: Any) -> None:
         self._blocks += 1
+        if self._seen_blocks is not None:
+            self._seen_blocks.add((address, size))
         if self._blocks > MAX_BLOCKS:
             self._stop("runaway", address)
 
@@ -364,6 +386,10 @@ class Engine:
         for first, last in ((0, self._monitor - 1), (self._monitor + 2 * PAGE, (1 << 64) - 1)):
             self._watch_hooks.append(self.uc.hook_add(kinds, self._on_access, begin=first, end=last))
 
+    def record(self, blocks: set[tuple[int, int]] | None, pcs: list[int] | None = None) -> None:
+        """Note each basic block that runs (address and bytes) in ``blocks``, each watched instruction in ``pcs``."""
+        self._seen_blocks, self._seen_pcs = blocks, pcs
+
     def trace(self, steps: list[Step] | None) -> None:
         """Append a Step for each watched instruction and its memory accesses to ``steps``; None ends that."""
         self._trace = steps
@@ -374,6 +400,8 @@ class Engine:
             if not self._countdown:
                 self._stop("boundary", address)
                 return
+        if self._seen_pcs is not None:
+            self._seen_pcs.append(address)
         if self._trace is not None:
             values = self._registers_now.read()
             self._trace.append(Step("insn", address, values[:32], values[32], values[33], values[34]))

@@ -48,6 +48,7 @@ class KernelData:
         self._kept: dict[int, bytearray] = {}
         self._sp_addresses: set[int] = set()
         self._current = dict.fromkeys(ground.pacas, -1)
+        self._flag: int | None = None
         # With call ops nobody has a use for function_trace_op; what it points to is none of the stubs' ops.
         self.decoy_ops = ground.ops + OPS_SPACING * len(HOMES)
         self._place(pattern)
@@ -60,9 +61,7 @@ class KernelData:
             self._keep(address, bytearray(pattern.randbytes(WINDOW)))
             self._set(address + self._offsets["PACATOC"], struct.pack("<Q", ground.toc))
             if "tracing_switch" in features:
-                self._set(
-                    address + self._offsets["PACA_FTRACE_ENABLED"], b"\1" if address == ground.pacas[0] else b"\x80"
-                )
+                self._set(address + self._offsets["PACA_FTRACE_ENABLED"], self._on(address))
         self._keep(ground.function_trace_op & ~(WINDOW - 1), bytearray(pattern.randbytes(WINDOW)))
         ops = self.decoy_ops if "call_ops" in features else ground.ops
         self._set(ground.function_trace_op, struct.pack("<Q", ops))
@@ -116,9 +115,18 @@ class KernelData:
     def set_tracing(self, *, disabled: bool) -> None:
         """Switch tracing off or on in every paca."""
         for paca in self._ground.pacas:
-            # Not 0 is on, whatever it is.
-            on = b"\1" if paca == self._ground.pacas[0] else b"\x80"
-            self._set(paca + self._offsets["PACA_FTRACE_ENABLED"], b"\0" if disabled else on)
+            self._set(paca + self._offsets["PACA_FTRACE_ENABLED"], b"\0" if disabled else self._on(paca))
+
+    def choose_flag(self, flag: int | None, *, disabled: bool) -> None:
+        """Have ``flag`` (1 to 255) mean from now on that tracing is on, None for what it is without a choice."""
+        if flag != self._flag:
+            self._flag = flag
+            self.set_tracing(disabled=disabled)
+
+    def _on(self, paca: int) -> bytes:
+        """Return the byte that says that tracing is on: not 0, whatever it is."""
+        flag = self._flag if self._flag is not None else 1 if paca == self._ground.pacas[0] else 0x80
+        return bytes([flag])
 
     def add_livepatch_sp(self, address: int, start: int) -> None:
         """Put a task's livepatch_sp into its thread_info; the guest may change that one."""

@@ -75,23 +75,22 @@ def own_data(image: Image, ground: Ground) -> list[tuple[int, bytes]]:
     return [segment for segment in image.segments if segment[0] != text] + list(fixed.data)
 
 
-def load(unit: Unit, kernel: Kernel, engine: Engine, ground: Ground, functions: Mapping[str, int]) -> Image:
-    """Write the trampolines into the engine's memory, their relocations resolved, and return them linked.
+def linked(unit: Unit, kernel: Kernel, ground: Ground, functions: Mapping[str, int]) -> Image:
+    """Return the trampolines with their relocations resolved: of a linked kernel, where that has them.
 
-    ``functions`` are the gates of the kernel's C functions that trampolines call. Raises LpgenError for a unit without
-    code, and for one that refers to what the kernel does not have for it.
+    ``functions`` are the addresses of the kernel's C functions that trampolines call. Raises LpgenError for a unit
+    without code, for one that is too large, and for one that refers to what the kernel does not have for it.
     """
     unit = gathered(unit)
     if ".text" not in unit.sections or not unit.sections[".text"].data:
         raise LpgenError(f"{unit.name} has no code", hint="the trampolines belong in .text")
-    if unit.fixed is not None:
-        return _load_fixed(unit, engine, functions)
+    fixed = unit.fixed
+    if fixed is not None:
+        addresses = {name: s.address for name, s in unit.sections.items() if s.address is not None}
+        return link(unit, addresses=addresses, externals=fixed.externals, toc=fixed.toc)
     size = len(unit.sections[".text"].data)
     if size > MAX_TEXT:
         raise LpgenError(f"{unit.name}: .text of {size} bytes is larger than the {MAX_TEXT} bytes set aside for it")
-    mapped = (size + PAGE - 1) // PAGE * PAGE + PAGE
-    engine.map(ground.text, mapped, writable=False)
-    engine.write(ground.text, words(TRAP) * (mapped // 4))
     externals = {"function_trace_op": ground.function_trace_op, **functions}
     unit, unknown = needed(unit, [symbol.name for symbol in kernel.symbols], externals)
     if unknown:
@@ -101,10 +100,24 @@ def load(unit: Unit, kernel: Kernel, engine: Engine, ground: Ground, functions: 
             f"{kernel.version} has for it"
         )
     addresses = {".text": ground.text, **_data_addresses(unit, ground)}
-    above = [a + unit.sections[n].size - ground.more_data for n, a in addresses.items() if a >= ground.more_data]
+    return link(unit, addresses=addresses, externals=externals, toc=ground.toc)
+
+
+def load(unit: Unit, kernel: Kernel, engine: Engine, ground: Ground, functions: Mapping[str, int]) -> Image:
+    """Write the trampolines into the engine's memory, their relocations resolved, and return them linked.
+
+    ``functions`` are the gates of the kernel's C functions that trampolines call. Raises what ``linked`` raises.
+    """
+    image = linked(unit, kernel, ground, functions)
+    if image.unit.fixed is not None:
+        return _load_fixed(image, engine, functions)
+    mapped = (len(image.unit.sections[".text"].data) + PAGE - 1) // PAGE * PAGE + PAGE
+    engine.map(ground.text, mapped, writable=False)
+    engine.write(ground.text, words(TRAP) * (mapped // 4))
+    placed = ((a, image.unit.sections[name].size) for name, a in image.addresses.items())
+    above = [a + size - ground.more_data for a, size in placed if a >= ground.more_data]
     if above:
         engine.map(ground.more_data, (max(above) + PAGE - 1) // PAGE * PAGE, writable=False)
-    image = link(unit, addresses=addresses, externals=externals, toc=ground.toc)
     for address, data in image.segments:
         if address // PAGE != ground.toc // PAGE:
             engine.write(address, data)
@@ -138,12 +151,10 @@ def _room(section: Section) -> int:
     return section.size + 0xFF + section.align
 
 
-def _load_fixed(unit: Unit, engine: Engine, functions: Mapping[str, int]) -> Image:
+def _load_fixed(image: Image, engine: Engine, functions: Mapping[str, int]) -> Image:
     """Load a linked kernel's trampolines where it has them; its C functions become branches to the gates."""
-    fixed = unit.fixed
+    fixed = image.unit.fixed
     assert fixed is not None
-    addresses = {name: s.address for name, s in unit.sections.items() if s.address is not None}
-    image = link(unit, addresses=addresses, externals=fixed.externals, toc=fixed.toc)
     gates = {at: name for at, name in fixed.gates.items() if name in functions}
     near = {at: name for at, name in gates.items() if abs(functions[name] - at) < _REACH}
     segments = [

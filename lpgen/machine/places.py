@@ -39,6 +39,12 @@ REGS, LEAN, MCOUNT = "regs", "lean", "mcount"
 # Both are where an unpatched call site may lead.
 MCOUNTS = ("_mcount", "mcount")
 STORES_R0 = "std r0,16(r1)"
+# The kernel's C functions that trampolines call by name, and the kind of gate that each is.
+GATES = {
+    "prepare_ftrace_return": "graph",
+    "is_current_kprobe_addr": "kprobe",
+    "ftrace_return_to_handler": "unhook",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from lpgen.machine.engine import Step, Stop
 from lpgen.machine.places import CallSite, Function, Thread
 from lpgen.machine.plan import Plan
 from lpgen.machine.state import State
+from lpgen.machine.values import NOTHING, Values
 
 
 @dataclass(slots=True, eq=False)
@@ -64,7 +65,8 @@ class Trip:
     ``base`` the first BASE_WINDOW bytes of the livepatch stack's memory, ``chain`` the return addresses above A.
     ``marker`` is what was at -8(livepatch_sp) when C returned, ``left`` the registers that B's body, C or its sibling
     left behind. ``results`` are what ftrace_return_to_handler made of r3 and r4, by number. ``direct_stub``: the direct
-    trampoline that the tracer named is ftrace_stub_direct_tramp.
+    trampoline that the tracer named is ftrace_stub_direct_tramp. ``values`` are what was chosen, not drawn. ``outset``
+    is A's frame and all above it at the call.
     """
 
     plan: Plan
@@ -85,6 +87,8 @@ class Trip:
     graph_return: int = 0
     direct_stub: bool = False
     result: bytes = b""
+    values: Values = NOTHING
+    outset: bytes = b""
     marker: int | None = None
     left: State | None = None
     moments: list[Moment] = field(default_factory=list)

@@ -16,6 +16,7 @@ from lpgen.assembly import Unit
 from lpgen.errors import LpgenError
 from lpgen.kernel.generations import Kernel
 from lpgen.machine.acceptance import check_entry_points, patch_points
+from lpgen.machine.anywhere import Anywhere
 from lpgen.machine.code import (
     BCTRL,
     LD_R2_24_R1,
@@ -72,6 +73,7 @@ class World:
         self._stubs: dict[tuple[int, str], int] = {}
         self._next_ool: dict[int, int] = {}
         self._twin_pages: set[int] = set()
+        self._chosen_c: dict[int, tuple[int, Function]] = {}
         self._stack_images: list[bytes] = []
         self._pattern = Random(0xC0FFEE)
         for address in (ground.rodata, ground.functions):
@@ -107,7 +109,7 @@ class World:
         check_entry_points(kernel, self.image)
         first, end = self.text
         self.privileged = privileged(self.engine.read(first, end - first), first)
-        self._patches = patch_points(kernel, self.image, self.engine, self.tracer)
+        self.patches = patch_points(kernel, self.image, self.engine, self.tracer)
         self.functions_b = {
             (home, form, entry): self._place_b(home, form, entry)
             for home in range(len(HOMES))
@@ -118,6 +120,7 @@ class World:
         self.functions_c = [self._place_c(home, n) for home in range(len(HOMES)) for n in range(2)]
         placed = self.functions_b.values()
         self.twins = {b.gep: self._place_twin(b) for b in placed if b.home == 0}
+        self._anywhere = Anywhere(self.engine, {ground.functions, *map(self._module, (1, 2)), *self._twin_pages})
         self.local_calls = {function.gep: self._place_local_call(function) for function in placed}
         self.pointer_calls = [self._place_pointer_call(home) for home in range(len(HOMES))]
         stub = self.symbol("ftrace_stub")
@@ -218,7 +221,8 @@ class World:
         yield self.ground.toc, "kernel TOC"
         for home in range(1, len(HOMES)):
             yield self.toc[home], f"TOC of {HOMES[home]}"
-        for function in (*self.functions_b.values(), *self.functions_c, *self.twins.values()):
+        chosen = (function for _, function in self._chosen_c.values())
+        for function in (*self.functions_b.values(), *self.functions_c, *self.twins.values(), *chosen):
             yield function.gep, f"{function.name} (GEP)"
             if function.lep != function.gep:
                 yield function.lep, f"{function.name} (LEP)"
@@ -336,6 +340,26 @@ class World:
         self.engine.write(at, self._gate_code(1, at, Gate("c", function)))
         return function
 
+    def c_at(self, address: int, home: int) -> Function:
+        """Return the C whose entry is ``address``; one with the TOC of ``home`` is placed where there is none yet.
+
+        Raises LpgenError when something else is there.
+        """
+        for function in (*self.functions_c, *self.twins.values()):
+            if function.gep == address:
+                return function
+        function = Function(f"C at {address:#x}", home, address, address, self.toc[home])
+        gate = Gate("c", function)
+        if address in self._chosen_c:
+            number = self._chosen_c[address][0]
+            self._gates[number] = gate
+        else:
+            number = len(self._gates)
+            self._anywhere.place(address, number)
+            self._gates.append(gate)
+        self._chosen_c[address] = number, function
+        return function
+
     def _place_local_call(self, function: Function) -> CallSite:
         home = function.home
         at = self._next[home]
@@ -440,12 +464,16 @@ class World:
         if wanted == was:
             return
         for name, on, before in (("tracer", wanted.tracer, was.tracer), ("graph", wanted.graph, was.graph)):
-            for address, original, patched in self._patches[name] if on != before else ():
+            for address, original, patched in self.patches[name] if on != before else ():
                 self.engine.write_code(address, patched if on else original)
         if "tracing_switch" in self.kernel.features and wanted.disabled != was.disabled:
             self.data.set_tracing(disabled=wanted.disabled)
         if {"call_ops", "direct_calls"} & self.kernel.features:
             self.data.set_ops(wanted)
+
+    def choose_flag(self, flag: int | None) -> None:
+        """Set what PACA_FTRACE_ENABLED is where tracing is on, in every paca; None: what it is without a choice."""
+        self.data.choose_flag(flag, disabled=self.patched.disabled)
 
     def stack_image(self, thread: Thread) -> bytes:
         """Return all of a thread's stack memory."""

@@ -29,9 +29,7 @@ class Registers:
 
     def copy(self) -> Registers:
         """Return a copy that can be changed on its own."""
-        return Registers(
-            self.gpr.copy(), self.lr, self.ctr, self.msr, self.cr.copy(), self.xer.copy(), self.xer_rest
-        )
+        return Registers(self.gpr.copy(), self.lr, self.ctr, self.msr, self.cr.copy(), self.xer.copy(), self.xer_rest)
 
     def cr_word(self) -> Term:
         """Return CR as 32 bits."""

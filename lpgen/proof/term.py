@@ -44,6 +44,7 @@ class Term:
 
 
 _TERMS: dict[Key, Term] = {}
+_VARIABLES: dict[str, Term] = {}
 
 
 def _term(op: str, width: int, args: Key, zeros: int = 0) -> Term:
@@ -56,8 +57,10 @@ def _term(op: str, width: int, args: Key, zeros: int = 0) -> Term:
 
 def _rebuilt(op: str, width: int, args: Key, zeros: int) -> Term:
     """Make an unpickled term this process's own: its parts are in the order of numbers of another one."""
-    if op in ("const", "var"):
-        return _term(op, width, args, zeros)
+    if op == "const":
+        return const(width, args[0])
+    if op == "var":
+        return var(width, args[0], zeros)
     if op == "sum":
         total, parts = args
         return reduce(add, (times(part, factor) for part, factor in parts), const(width, total))
@@ -72,8 +75,16 @@ def const(width: int, value: int) -> Term:
 
 
 def var(width: int, name: str, zeros: int = 0) -> Term:
-    """Return the variable ``name``: any value whose low ``zeros`` bits are 0. A name has one width and one ``zeros``."""
-    return _term("var", width, (name,), zeros)
+    """Return the variable ``name``: any value whose low ``zeros`` bits are 0.
+
+    Raises ValueError when the name is one of another width or other ``zeros``.
+    """
+    made = _VARIABLES.get(name)
+    if made is None:
+        made = _VARIABLES[name] = _term("var", width, (name,), zeros)
+    elif made.width != width or made.zeros != zeros:
+        raise ValueError(f"there is another variable {name}")
+    return made
 
 
 TRUE, FALSE = const(1, 1), const(1, 0)
@@ -323,7 +334,8 @@ def invert(term: Term) -> Term:
     if term.op == "const":
         return const(term.width, ~term.args[0])
     if term.op == "not":
-        return term.args[0]
+        inner: Term = term.args[0]
+        return inner
     if term.op == "concat":
         return concat(*(invert(part) for part in term.args))
     return _term("not", term.width, (term,))
@@ -495,11 +507,12 @@ def _evaluate(term: Term, values: Mapping[str, int], memo: dict[Term, int]) -> i
     if op == "const":
         return int(args[0])
     if op == "var":
-        return values.get(args[0], 0) >> term.zeros << term.zeros
+        value: int = values.get(args[0], 0)
+        return value >> term.zeros << term.zeros
     if op == "sum":
-        return int(args[0]) + sum(evaluate(t, values, memo) * f for t, f in args[1])
+        return int(args[0]) + sum(evaluate(t, values, memo) * int(f) for t, f in args[1])
     if op == "extract":
-        return evaluate(args[0], values, memo) >> args[1]
+        return evaluate(args[0], values, memo) >> int(args[1])
     if op == "concat":
         whole = 0
         for part in args:

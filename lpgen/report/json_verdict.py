@@ -3,7 +3,9 @@
 lpgen.verify/1: what was judged (``kernel``, ``generation``, ``options``, ``offsets``, ``command``,
 ``assembler``: "lpgen", "GNU as" and its version, "object" or "linked kernel" when that was handed in,
 ``not_judged``: offsets that were taken from the very instructions that were judged), what was run
-(``seed``, ``callers``, ``watched``, ``interrupted``, ``every_boundary``), the verdict (``holds``, ``broken``,
+(``seed``, ``callers``, ``watched``, ``interrupted``, ``every_boundary``; ``replay``, null but for --replay: its
+``file``, the ``statement`` that it names and ``what`` it says of it, the SHA-256 of the ``code``, and whether the
+statement was ``broken``), the verdict (``holds``, ``broken``,
 ``not_exercised``), and lists: ``statements``, each with how many ``callers`` exercised it, single ``checks``, callers
 that saw it ``broken``, and callers by kind of scenario (``kinds``); ``kinds`` of all callers; ``limits`` of the
 kernel's design with how many callers came to them and how many of those saw them as documented; ``coverage`` of .text,
@@ -19,6 +21,7 @@ from typing import Any
 
 from lpgen import __version__
 from lpgen.contract.limits import LIMITS
+from lpgen.contract.replay import Replay
 from lpgen.contract.shrink import ShrunkCase
 from lpgen.contract.verdict import Failure
 from lpgen.machine.plan_text import plan_text
@@ -45,6 +48,7 @@ def verdict_json(result: Result) -> dict[str, Any]:
         "watched": result.watched,
         "interrupted": result.interrupted,
         "every_boundary": result.every_boundary,
+        "replay": None if result.replay is None else _replay(result.replay, broken=result.replayed),
         "holds": result.holds,
         "broken": result.broken,
         "not_exercised": result.not_exercised,
@@ -73,6 +77,16 @@ def verdict_json(result: Result) -> dict[str, Any]:
             "one_way": [result.name_of(offset) for offset in covered.one_way],
         },
         "failures": [_failure(failure, result) for failure in result.failures],
+    }
+
+
+def _replay(replay: Replay, *, broken: bool) -> dict[str, Any]:
+    return {
+        "file": replay.file,
+        "statement": replay.statement,
+        "what": replay.what,
+        "code": replay.code,
+        "broken": broken,
     }
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 
 from lpgen.assembly import Unit
 from lpgen.contract.coverage import CoverageSummary
+from lpgen.contract.replay import Replay
 from lpgen.contract.shrink import ShrunkCase
 from lpgen.contract.verdict import Failure, Verdict
 from lpgen.machine.cases import Case
@@ -19,18 +20,22 @@ class Result(Verdict):
     """A verdict on ``unit``; ``str()`` is what `lpgen verify` prints.
 
     ``command`` is the start of the command lines that run one of its calls again, ``every_boundary`` whether interrupts
-    came before every instruction of the calls that `--interrupts` takes, or at a sample of them.
+    came before every instruction of the calls that `--interrupts` takes, or at a sample of them. ``replay`` is the one
+    whose call was run, None for a run of callers.
     """
 
     unit: Unit
     command: str = "lpgen verify"
     every_boundary: bool = False
+    replay: Replay | None = None
 
     @classmethod
-    def of(cls, verdict: Verdict, unit: Unit, command: str, *, every_boundary: bool = False) -> Result:
+    def of(
+        cls, verdict: Verdict, unit: Unit, command: str, *, every_boundary: bool = False, replay: Replay | None = None
+    ) -> Result:
         """Return the verdict with what it takes to show it."""
         known = {f.name: getattr(verdict, f.name) for f in fields(Verdict)}
-        return cls(**known, unit=unit, command=command, every_boundary=every_boundary)
+        return cls(**known, unit=unit, command=command, every_boundary=every_boundary, replay=replay)
 
     def __str__(self) -> str:
         from lpgen.report.terminal import plain_text
@@ -41,6 +46,11 @@ class Result(Verdict):
     def assembler(self) -> str:
         """What made the bytes that ran: "lpgen", "GNU as 2.40", or "object" for an object that was handed in."""
         return self.unit.made_by
+
+    @property
+    def replayed(self) -> bool:
+        """True if the call of a replay broke the statement that the replay names."""
+        return self.replay is not None and self.replay.statement in self.broken
 
     @property
     def taken(self) -> tuple[str, ...]:
@@ -72,6 +82,8 @@ class Result(Verdict):
 
     def again(self, failure: Failure) -> str:
         """Return the command line that shows a failure again."""
+        if self.replay is not None:
+            return f"{self.command} --replay {shlex.quote(self.replay.file)}"
         return f"{self.command} {_selector(failure.case)}"
 
     def first_seen(self, failure: Failure) -> str | None:

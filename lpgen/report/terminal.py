@@ -12,19 +12,22 @@ from rich.text import Text
 from lpgen.assembly.model import LINKED, LPGEN, OBJECT
 from lpgen.callers.types import CType, Float, Integer, Pointer
 from lpgen.contract.limits import LIMITS
+from lpgen.contract.replay import Replay
 from lpgen.contract.shrink import ShrunkCase
 from lpgen.contract.verdict import Failure, StatementResult, Verdict
 from lpgen.machine.plan import Plan
 from lpgen.report.result import Result, first_selector
+from lpgen.report.wrap import NARROWEST, wrapped
 
 # Columns before a statement's text: id, callers, verdict.
 _INDENT = 22
-_NARROWEST = 24
 _LABEL = " " * 15
 _AS_IT_IS = {OBJECT: "an object as it is", LINKED: "a linked kernel as it is, at its own addresses"}
 
 
-class _Console(Console):
+class PlainConsole(Console):
+    """A console that leaves a broken pipe to the command line."""
+
     def on_broken_pipe(self) -> None:
         """Leave it to the command line, as for every other command (rich would exit with 1)."""
         raise
@@ -32,7 +35,7 @@ class _Console(Console):
 
 def print_verdict(result: Result, console: Console | None = None, *, kinds: bool = False) -> None:
     """Print the verdict; ``kinds``: with the table of callers by kind of scenario and statement."""
-    console = console or _Console(highlight=False)
+    console = console or PlainConsole(highlight=False)
     for line in verdict_lines(result, console.width, kinds=kinds):
         console.print(line, soft_wrap=True)
 
@@ -64,12 +67,22 @@ def verdict_lines(result: Result, width: int = 80, *, kinds: bool = False) -> It
     yield Text(f"kernel {kernel.version}, generation {kernel.generation}; offsets: {kernel.offsets.label}")
     if result.taken:
         said = f"not judged: {', '.join(result.taken)}, which only the kernel's own instructions say"
-        yield from map(Text, _wrapped(said, width, ""))
+        yield from map(Text, wrapped(said, width, ""))
     if result.assembler != LPGEN:
         made = _AS_IT_IS.get(result.assembler, f"assembled by {result.assembler}")
         yield Text(f"{result.unit.name}: {made}")
-    yield from map(Text, _wrapped(_what_was_run(result), width, ""))
+    yield from map(Text, wrapped(_what_was_run(result), width, ""))
     yield Text(summary(result), "bold")
+    if result.replay is not None:
+        yield Text(_replayed(result.replay, broken=result.replayed), "bold")
+
+
+def _replayed(replay: Replay, *, broken: bool) -> str:
+    """Return what a replay came to, for its last line."""
+    if broken:
+        return f"replayed: {replay.statement} is broken, as lpgen prove said"
+    disagree = "the proof's model and the emulator disagree; please report it"
+    return f"replayed: {replay.statement} holds in this call: {disagree}"
 
 
 def _what_was_run(result: Result) -> str:
@@ -91,7 +104,7 @@ def _coverage_lines(result: Result, width: int) -> Iterable[str]:
     yield f"executed {done} of {covered.instructions} instructions, {both} of {covered.branches} branches both ways"
     for what, offsets in (("not executed", covered.missed), ("one way only", covered.one_way)):
         if offsets:
-            yield from _wrapped(f"{what}: {', '.join(result.names_of(offsets))}", width, "  ", lines=3)
+            yield from wrapped(f"{what}: {', '.join(result.names_of(offsets))}", width, "  ", lines=3)
 
 
 def _kinds_lines(result: Result, width: int) -> Iterable[Text]:
@@ -109,20 +122,6 @@ def _kinds_lines(result: Result, width: int) -> Iterable[Text]:
             yield Text(f"{kind:{name}}{counts}")
 
 
-def _wrapped(text: str, width: int, indent: str, *, first: str | None = None, lines: int | None = None) -> list[str]:
-    found = textwrap.wrap(
-        text,
-        max(width, len(indent) + _NARROWEST),
-        initial_indent=indent if first is None else first,
-        subsequent_indent=indent,
-        max_lines=lines,
-        placeholder=" ...",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    return found or [(first or indent).rstrip()]
-
-
 def _statement_lines(result: StatementResult, width: int) -> Iterable[Text]:
     if result.broken:
         said, style = "BROKEN", "bold red"
@@ -130,7 +129,7 @@ def _statement_lines(result: StatementResult, width: int) -> Iterable[Text]:
         said, style = "holds", "green"
     else:
         said, style = "-", "yellow"
-    wrapped = textwrap.wrap(result.text, max(width - _INDENT, _NARROWEST))
+    wrapped = textwrap.wrap(result.text, max(width - _INDENT, NARROWEST))
     yield Text.assemble(f"{result.id:2}  {result.callers:7,}  ", (said, style), " " * (9 - len(said)), wrapped[0])
     for more in wrapped[1:]:
         yield Text(" " * _INDENT + more)
@@ -140,7 +139,7 @@ def _limit_lines(limit: str, came: int, seen: int, width: int) -> Iterable[Text]
     figures = f"{came:11,}  "
     as_documented = "seen as documented" if seen == came else f"NOT as documented for {came - seen:,} of them"
     said = f"{LIMITS[limit]} ({as_documented})"
-    for number, line in enumerate(textwrap.wrap(said, max(width - len(figures), _NARROWEST))):
+    for number, line in enumerate(textwrap.wrap(said, max(width - len(figures), NARROWEST))):
         yield Text((" " * len(figures) if number else figures) + line)
 
 
@@ -170,13 +169,15 @@ def failure_lines(failure: Failure, result: Result, width: int = 80) -> Iterable
         if places:
             yield f"               {', '.join(places)}"
     number = "" if case.number < 0 or isinstance(case, ShrunkCase) else f"#{case.number} {case.name}: "
-    yield from _wrapped(number + case.plan.shape.c_prototype(), width, _LABEL, first="  caller       ")
-    yield from _wrapped("; ".join(case.plan.words()), width, _LABEL, lines=6)
+    yield from wrapped(number + case.plan.shape.c_prototype(), width, _LABEL, first="  caller       ")
+    yield from wrapped("; ".join(case.plan.words()), width, _LABEL, lines=6)
     values = _values(case.plan)
     if values:
-        yield from _wrapped(", ".join(values), width, _LABEL, first="  values       ", lines=6)
+        yield from wrapped(", ".join(values), width, _LABEL, first="  values       ", lines=6)
+    if case.values:
+        yield from wrapped("; ".join(case.values.words()), width, _LABEL, first="  chosen       ", lines=6)
     if isinstance(case, ShrunkCase) and case.interrupted:
-        yield from _wrapped(case.interrupted, width, _LABEL, first="  interrupted  ")
+        yield from wrapped(case.interrupted, width, _LABEL, first="  interrupted  ")
     if result.callers > 1:
         yield f"  how many     {_callers(statement.broken)} of {statement.callers:,}"
     first = first_selector(failure)

@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import shlex
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import lpgen as package
+from lpgen.api import trampolines
+from lpgen.contract.replay import Replay, code_hash, replay_text
+from lpgen.kernel.chosen import choose
 from lpgen.kernel.generations import Kernel, kernel
+from lpgen.machine.values import Values
 from tests.commands.tools import Here
 from tests.linked.linked_kernel import emitted, link_kernel, needs_gnu
 
@@ -132,3 +137,16 @@ def test_extract_wants_a_linked_kernel(lpgen: Here, vmlinux: Path) -> None:
     assert "is not an ELF file" in lpgen("extract", "entry.S", "--out", "x.S").error_line
     assert "there is no such file" in lpgen("extract", "nowhere", "--out", "x.S").error_line
     assert lpgen.tree() == before
+
+
+def test_a_replay_runs_in_it(lpgen: Here, vmlinux: Path) -> None:
+    unit = trampolines(choose(None, config={}, subject=vmlinux), source=vmlinux)
+    values = Values(nip=0xC0000000DEAD0000, entry={"r14": 0x1414, "xer": 0x80000000}, flag=0x40)
+    replay = Replay("X1", "", code_hash(unit), "void f() nip=patch kprobe", values)
+    Path("x1.json").write_text(replay_text(replay))
+    ran = lpgen("verify", "vmlinux", "--replay", "x1.json")
+    assert (ran.code, ran.err.count("\n")) == (1, ran.err.count("vmlinux: "))
+    assert ran.out.splitlines()[-2].startswith("holds: ")
+    assert ran.out.splitlines()[-1].startswith("replayed: X1 holds in this call")
+    Path("x1.json").write_text(replay_text(replace(replay, values=replace(values, nip=unit.fixed.toc & ~3))))  # type: ignore[union-attr]
+    assert "C cannot be at 0x" in lpgen("verify", "vmlinux", "--replay", "x1.json").error_line

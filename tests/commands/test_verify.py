@@ -42,6 +42,7 @@ KEYS = {
     "watched": int,
     "interrupted": int,
     "every_boundary": bool,
+    "replay": type(None),
     "holds": bool,
     "broken": list,
     "not_exercised": list,

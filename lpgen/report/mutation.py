@@ -1,0 +1,205 @@
+"""A mutation campaign for a person and as JSON. ``schema`` names the format; it changes when a field's meaning does.
+
+lpgen.mutate/1: what was mutated (``kernel``, ``generation``, ``options``, ``offsets``, ``assembler``, ``command``), who
+was asked (``with``: verify, prove or both; ``thorough``: each of them of every mutant), how far it is (``mutants`` in
+all, ``done``, ``shard`` as i/n), what came out (``holds``: nothing survived and nothing is contradicted; ``score``, and
+``kinds``, the same by kind of change: ``mutants``, ``killed`` of which ``refused`` before anything ran, ``equivalent``,
+``survived``, ``only_verify``, ``only_prove``), and lists of ids: ``survivors``; ``contradictions``, which a caller sees
+broken and the prover has proved; ``only_verify``, which verify kills and the prover does not refute; ``only_prove``,
+which the prover refutes and verify does not kill. ``outcomes`` is every mutant that is done: ``id``, ``kind``,
+``state`` (killed, equivalent, survived; none: no mutant, the code is the same), the instructions ``was`` and ``now``,
+``place`` and ``template``, ``acceptance`` (why it was refused), ``verify`` (killed, passed, not asked), ``statements``,
+``caller`` and ``what`` it saw, ``sent`` callers, ``prove`` (refuted, proved, undecided, not asked), ``refuted`` and
+``undecided``; what is empty is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from lpgen import __version__
+from lpgen.assembly.model import LPGEN
+from lpgen.campaign.outcome import NONE, SURVIVED, VERIFY, Outcome, Score
+from lpgen.kernel.generations import Kernel
+from lpgen.report.columns import columns, wrapped
+
+SCHEMA = "lpgen.mutate/1"
+# So many of a list are shown to a person; JSON has all.
+SHOWN = 40
+_HEAD = ("", "mutants", "killed", "equivalent", "survived")
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """The outcomes of a campaign on ``kernel``'s trampolines, as far as it is.
+
+    ``made_by`` is the unit's; ``planned`` are the ids of all mutants of the shard, in order; ``command`` is the command
+    line that goes on with it.
+    """
+
+    kernel: Kernel
+    made_by: str
+    command: str
+    asked: str
+    thorough: bool
+    shard: tuple[int, int]
+    planned: tuple[str, ...]
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def score(self) -> Score:
+        """The figures of all that are done."""
+        return Score.of(self.outcomes)
+
+    @property
+    def complete(self) -> bool:
+        """True if each mutant has its outcome."""
+        return len(self.outcomes) == len(self.planned)
+
+    @property
+    def survivors(self) -> list[Outcome]:
+        """Those that nobody killed and nobody proved equivalent."""
+        return [one for one in self.outcomes if one.state == SURVIVED]
+
+    @property
+    def contradictions(self) -> list[Outcome]:
+        """Those that a caller sees broken and the prover has proved."""
+        return [one for one in self.outcomes if one.contradicted]
+
+    @property
+    def holds(self) -> bool:
+        """True if none survived and none is contradicted."""
+        return not self.survivors and not self.contradictions
+
+
+def mutation_json(mutation: Mutation) -> dict[str, Any]:
+    """Return a campaign as JSON-able data."""
+    kernel, outcomes = mutation.kernel, mutation.outcomes
+    return {
+        "schema": SCHEMA,
+        "lpgen": __version__,
+        "command": mutation.command,
+        "kernel": kernel.version,
+        "generation": kernel.generation,
+        "options": kernel.options,
+        "offsets": kernel.offsets.label,
+        "assembler": mutation.made_by,
+        "with": mutation.asked,
+        "thorough": mutation.thorough,
+        "shard": f"{mutation.shard[0]}/{mutation.shard[1]}",
+        "mutants": len(mutation.planned),
+        "done": len(outcomes),
+        "holds": mutation.holds,
+        "score": asdict(mutation.score),
+        "kinds": {kind: asdict(Score.of(part)) for kind, part in _by_kind(outcomes)},
+        "survivors": [one.id for one in mutation.survivors],
+        "contradictions": [one.id for one in mutation.contradictions],
+        "only_verify": [one.id for one in outcomes if one.only_verify],
+        "only_prove": [one.id for one in outcomes if one.only_prove],
+        "outcomes": [{**one.data(), "state": one.state, "verify": one.verify, "prove": one.prove} for one in outcomes],
+    }
+
+
+def print_mutation(mutation: Mutation, console: Console | None = None) -> None:
+    """Print a campaign for a person."""
+    console = console or Console(highlight=False)
+    for line in mutation_lines(mutation, console.width):
+        console.print(line, soft_wrap=True)
+
+
+def mutation_lines(mutation: Mutation, width: int = 80) -> Iterator[Text]:
+    """Yield what a person reads: figures by kind, then each mutant that somebody has to look at, then the summary."""
+    rows = [_HEAD, *(_row(kind, Score.of(part)) for kind, part in _by_kind(mutation.outcomes))]
+    rows.append(_row("all", mutation.score))
+    sizes = [max(len(row[n]) for row in rows) for n in range(len(_HEAD))]
+    for number, row in enumerate(rows):
+        line = f"{row[0]:{sizes[0]}}" + "".join(
+            f"  {cell:>{size}}" for cell, size in zip(row[1:], sizes[1:], strict=True)
+        )
+        yield Text(line, "bold" if number in (0, len(rows) - 1) else "")
+    yield from _listed("survived: nobody killed it, and it was not proved equivalent", mutation.survivors, width)
+    yield from _listed("contradicted: proved, and yet a caller sees it broken", mutation.contradictions, width)
+    undecided = [one for one in mutation.outcomes if one.only_verify and not one.contradicted]
+    yield from _listed("killed by verify, and not decided by the prover", undecided, width)
+    only = [one for one in mutation.outcomes if one.only_prove]
+    yield from _listed("killed by the prover, and not by verify", only, width)
+    yield Text()
+    kernel = mutation.kernel
+    yield Text(f"kernel {kernel.version}, generation {kernel.generation}; offsets: {kernel.offsets.label}")
+    if mutation.made_by != LPGEN:
+        yield Text(f"assembled by {mutation.made_by}" if " " in mutation.made_by else f"an {mutation.made_by} as it is")
+    for line in wrapped(_how(mutation), width):
+        yield Text(line)
+    if not mutation.complete:
+        left = len(mutation.planned) - len(mutation.outcomes)
+        yield Text(f"{left:,} of {len(mutation.planned):,} mutants are left: {mutation.command}", "bold yellow")
+    yield Text(summary(mutation), "bold")
+
+
+def summary(mutation: Mutation) -> str:
+    """Return the last line: what came out."""
+    score = mutation.score
+    said = f"{score.mutants:,} mutants: {score.killed:,} killed, "
+    said += f"{score.equivalent:,} equivalent (proved), " if mutation.asked != VERIFY else ""
+    said += f"{score.survived:,} survived"
+    contradicted = len(mutation.contradictions)
+    return said + (f"; {contradicted:,} CONTRADICTED" if contradicted else "")
+
+
+def _how(mutation: Mutation) -> str:
+    score = mutation.score
+    said = {"verify": "verify alone", "prove": "the prover alone", "both": "verify, then the prover"}[mutation.asked]
+    said = f"asked: {said}{', each of them of every mutant' if mutation.thorough else ''}"
+    if mutation.shard[1] > 1:
+        said += f"; shard {mutation.shard[0]} of {mutation.shard[1]}"
+    said += f"; {score.refused:,} refused by the assembler, the kernel's build or ftrace"
+    if mutation.asked == "both":
+        said += f"; killed by verify only: {score.only_verify:,}, by the prover only: {score.only_prove:,}"
+    same = sum(one.state == NONE for one in mutation.outcomes)
+    return said + (f"; {same:,} left out of templates without a change of the code" if same else "")
+
+
+def _by_kind(outcomes: Iterable[Outcome]) -> list[tuple[str, list[Outcome]]]:
+    found: dict[str, list[Outcome]] = {}
+    for one in outcomes:
+        if one.state != NONE:
+            found.setdefault(one.kind, []).append(one)
+    return list(found.items())
+
+
+def _row(name: str, score: Score) -> tuple[str, ...]:
+    return (name, *(f"{count:,}" for count in (score.mutants, score.killed, score.equivalent, score.survived)))
+
+
+def _listed(title: str, outcomes: list[Outcome], width: int) -> Iterator[Text]:
+    if not outcomes:
+        return
+    yield Text()
+    yield Text(f"{title} ({len(outcomes):,})", "bold")
+    for one in outcomes[:SHOWN]:
+        yield Text(one.id)
+        rows = [("instruction", one.was), ("mutant", one.now)]
+        rows += [("line", ", ".join(place for place in (one.place, one.template) if place))]
+        rows += [("verify", _verify_said(one)), ("prove", _prove_said(one))]
+        for line in columns([row for row in rows if row[1]], width, "  "):
+            yield Text(line)
+    if len(outcomes) > SHOWN:
+        yield Text(f"and {len(outcomes) - SHOWN:,} more: --json has all")
+
+
+def _verify_said(one: Outcome) -> str:
+    if one.verify == "killed":
+        return f"{', '.join(one.statements)} broken for {one.caller}, {one.what}"
+    sent = f"{one.sent:,} caller{'' if one.sent == 1 else 's'}"
+    return f"no statement broken for {sent}" if one.sent else ""
+
+
+def _prove_said(one: Outcome) -> str:
+    said = [f"refuted: {', '.join(one.refuted)}"] if one.refuted else []
+    said += [f"not decided: {', '.join(one.undecided)}"] if one.undecided else []
+    return "; ".join(said) or ("all proved" if one.prove == "proved" else "")

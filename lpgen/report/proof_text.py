@@ -1,0 +1,134 @@
+"""A proof for a person: one row a statement, each refutation with its values, and what the proof rests on."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.text import Text
+
+from lpgen.contract.limits import LIMITS
+from lpgen.contract.statements import STATEMENTS
+from lpgen.proof.assumptions import assumptions
+from lpgen.report.proof_result import ProofResult, Shown
+from lpgen.report.terminal import PlainConsole
+from lpgen.report.wrap import NARROWEST, wrapped
+
+_INDENT = 24
+_LABEL = " " * 15
+PROVED, REFUTED, OPEN, NOT_APPLICABLE = "proved", "REFUTED", "open", "not here"
+_STYLES = {PROVED: "green", REFUTED: "bold red", OPEN: "yellow", NOT_APPLICABLE: "dim"}
+
+
+def verdict_of(result: ProofResult, id_: str) -> str:
+    """Return what the proof says of one statement of the contract."""
+    found = result.proof.statements.get(id_)
+    if found is None:
+        return NOT_APPLICABLE
+    if found.refutations:
+        return REFUTED
+    return OPEN if id_ in result.proof.undecided else PROVED
+
+
+def print_proof(result: ProofResult, console: Console | None = None) -> None:
+    """Print the proof."""
+    console = console or PlainConsole(highlight=False)
+    for line in proof_lines(result, console.width):
+        console.print(line, soft_wrap=True)
+
+
+def proof_text(result: ProofResult, width: int = 80) -> str:
+    """Return what is printed, without colours, in lines of ``width`` columns where that can be."""
+    return "".join(f"{line.plain}\n" for line in proof_lines(result, width))
+
+
+def proof_lines(result: ProofResult, width: int = 80) -> Iterator[Text]:
+    """Yield the lines that a person reads."""
+    proof = result.proof
+    yield Text(f"{'':3} {'checks':>7}  {'verdict':9}  statement", "bold")
+    for id_, statement in STATEMENTS.items():
+        said = verdict_of(result, id_)
+        checks = proof.statements[id_].checks if id_ in proof.statements else 0
+        lines = textwrap.wrap(statement.text, max(width - _INDENT, NARROWEST))
+        figures = f"{id_:3} {f'{checks:,}' if checks else '-':>7}  "
+        yield Text.assemble(figures, (f"{said:9}", _STYLES[said]), f"  {lines[0]}")
+        yield from (Text(" " * _INDENT + more) for more in lines[1:])
+    for id_, shown in result.shown.items():
+        yield Text()
+        yield from map(Text, refutation_lines(result, id_, shown, width))
+    for statement_proof in proof.statements.values():
+        for why in statement_proof.open[:3]:
+            yield from map(Text, wrapped(f"{statement_proof.id} is open: {why}", width, "  ", first=""))
+    if proof.limits:
+        yield Text()
+        yield Text("known limits of the kernel's design, no failures:")
+        for limit in sorted(proof.limits):
+            yield from map(Text, wrapped(LIMITS[limit], width, "  "))
+    yield Text()
+    yield Text("assumed:")
+    for one in assumptions(proof.kernel):
+        yield from map(Text, wrapped(one.text, width, _LABEL, first=f"  {one.name:13}"))
+        yield from map(Text, wrapped(f"guard: {one.guard}", width, _LABEL))
+    yield Text()
+    kernel = proof.kernel
+    yield Text(f"kernel {kernel.version}, generation {kernel.generation}; offsets: {kernel.offsets.label}")
+    yield Text(
+        f"{len(proof.covered)} instructions on {proof.paths} paths, {proof.questions} questions to the solver, "
+        f"{proof.seconds:.2f} s"
+    )
+    yield Text(summary(result), "bold")
+
+
+def summary(result: ProofResult) -> str:
+    """Return the last line: what came out."""
+    proof = result.proof
+    if proof.refuted:
+        return f"REFUTED: {', '.join(proof.refuted)}"
+    if proof.undecided:
+        return f"NOT PROVED: {', '.join(proof.undecided)}"
+    return f"proved: all {len(proof.statements)} statements, for all inputs, on every path"
+
+
+def refutation_lines(result: ProofResult, id_: str, shown: Shown, width: int = 80) -> Iterator[str]:
+    """Yield the lines that tell of one refuted statement."""
+    one = shown.refutation
+    where = "" if one.where == "on the way" else f" {one.where}"
+    yield f"{id_} refuted{where}: {one.what}"
+    yield from wrapped(one.expected, width, _LABEL, first="  expected     ")
+    yield from wrapped(one.seen, width, _LABEL, first="  seen         ")
+    if one.address is not None:
+        line = _line(result, one.address)
+        yield f"  instruction  {result.name_of(one.address)}{f': {line[0]}' if line else ''}"
+        if line and line[1]:
+            yield f"               {line[1]}"
+    yield from wrapped(case_text(shown), width, _LABEL, first="  case         ")
+    values = [f"{name} = {value:#x}" for name, value in one.values.items()]
+    if values:
+        yield from wrapped(", ".join(values), width, _LABEL, first="  values       ", lines=8)
+    if shown.replay is None:
+        said = "no call that was tried shows it in the emulator: its values need what the emulated world does not have"
+        yield from wrapped(said, width, _LABEL, first="  replay       ")
+        return
+    yield from wrapped(shown.replay.plan, width, _LABEL, first="  call         ")
+    if shown.file:
+        yield f"  replay       {result.command} --replay {shown.file}"
+
+
+def case_text(shown: Shown) -> str:
+    """Return which way into the trampolines it is, and what the others do."""
+    one = shown.refutation
+    parts = [one.path.entry or "return_to_handler", one.case]
+    if one.path.graph:
+        parts.append("the graph tracer is on")
+    return ", ".join(part for part in parts if part)
+
+
+def _line(result: ProofResult, address: int) -> tuple[str, str] | None:
+    offset = address - result.proof.text
+    lines = result.unit.sections[".text"].lines
+    found = next((line for line in lines if line.offset <= offset < line.offset + line.size), None)
+    if found is None:
+        return None
+    places = [str(found.place), *([str(found.template)] if found.template is not None else [])]
+    return found.text, ", ".join(places)

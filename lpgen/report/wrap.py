@@ -1,0 +1,25 @@
+"""Lines of a width, for every report."""
+
+from __future__ import annotations
+
+import textwrap
+
+NARROWEST = 24
+
+
+def wrapped(text: str, width: int, indent: str, *, first: str | None = None, lines: int | None = None) -> list[str]:
+    """Return ``text`` in lines of ``width`` columns, ``indent`` before each, ``first`` before the first.
+
+    Words are not broken; no more than ``lines`` lines, None for as many as it takes.
+    """
+    found = textwrap.wrap(
+        text,
+        max(width, len(indent) + NARROWEST),
+        initial_indent=indent if first is None else first,
+        subsequent_indent=indent,
+        max_lines=lines,
+        placeholder=" ...",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return found or [(first or indent).rstrip()]
