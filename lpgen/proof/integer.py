@@ -342,9 +342,11 @@ def _trap(bits: int, *, immediate: bool) -> Decoder:
     def decode(word: int) -> Handler:
         options, ra, rb = word >> 21 & 31, word >> 16 & 31, word >> 11 & 31
         number = const(bits, signed16(word)) if immediate else None
-        is_equal = options >> 2 & 1
         # TO: smaller, greater, equal, then smaller and greater without sign (book I, 3.3.11).
-        signed, unsigned = options >> 2 & 6 | is_equal, (options & 2) << 1 | (options & 1) << 1 | is_equal
+        is_equal, signed, unsigned = options >> 2 & 1, options >> 2 & 6, (options & 3) << 1
+        # In the normal form "smaller or equal" is "not greater": equal goes with one of the two.
+        unsigned |= is_equal if not signed else 0
+        signed |= is_equal if signed else 0
 
         def run(address: int, registers: Registers, memory: Memory) -> Outcome:
             a = extract(registers.gpr[ra], bits - 1, 0)

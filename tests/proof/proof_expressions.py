@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -182,7 +183,7 @@ def values(e: Expression, rng: random.Random) -> dict[str, int]:
     return found
 
 
-_UNARY = ("not", "times", "plus", "rotl", "shl", "shr", "sar", "split", "join", "back")
+_UNARY = ("not", "times", "plus", "rotl", "shl", "shr", "sar", "split", "join", "back", "pieces", "filled")
 _BINARY = ("add", "sub", "and", "or", "xor", "insert", "cancel")
 _OTHER = ("extract", "concat", "zext", "sext", "ite", "extract")
 
@@ -202,7 +203,7 @@ def expressions(draw: st.DrawFn, width: int | None = None, depth: int = 4, *, mu
         if draw(st.integers(0, 3)) == 0:
             return Expression("const", width, (draw(number) & top,))
         return Expression("var", width, (draw(st.sampled_from(_NAMES)),))
-    kinds = [*_UNARY, *_BINARY, *_OTHER, *(_COMPARISONS if width == 1 else ())]
+    kinds = [*_UNARY, *_BINARY, *_OTHER, *(4 * tuple(_COMPARISONS) if width == 1 else ())]
     if multiply and width <= 8:
         kinds.append("mul")
     op = draw(st.sampled_from(kinds))
@@ -233,7 +234,8 @@ def _other(draw: st.DrawFn, a: Expression, more: Callable[[int], Expression]) ->
         case 2:
             return Expression("plus", a.width, (a, draw(st.integers(-9, 9))))
         case 3:
-            return Expression("const", a.width, (draw(st.integers(0, (1 << a.width) - 1)),))
+            number = draw(st.one_of(st.integers(0, (1 << a.width) - 1), st.sampled_from((0, 4, 8, 16, -8))))
+            return Expression("const", a.width, (number & ((1 << a.width) - 1),))
     return more(a.width)
 
 
@@ -264,6 +266,15 @@ def _combined(draw: st.DrawFn, op: str, a: Expression, more: Callable[[int], Exp
             at = draw(st.integers(1, width - 1))
             parts = cut(a, width - 1, at), cut(a, at - 1, 0)
             return make("concat", *(Expression("not", part.width, (part,)) for part in parts))
+        case "pieces" if width > 1:
+            # Cuts of one term side by side, whether they were so in it or not.
+            at = draw(st.integers(1, width - 1))
+            places = draw(st.integers(0, at)), draw(st.integers(0, width - at))
+            return make("concat", cut(a, places[0] + width - at - 1, places[0]), cut(a, places[1] + at - 1, places[1]))
+        case "filled" if width > 2:
+            narrow = draw(st.integers(1, width - 2))
+            inner = Expression("const", 1, (draw(st.integers(0, 1)),)), cut(a, narrow - 1, 0)
+            return make("sext", Expression("concat", narrow + 1, inner))
         case "back":
             return make("rotl", make("rotl", a, draw(st.integers(0, width))), draw(st.integers(0, width)))
         case "insert":
@@ -275,3 +286,38 @@ def _combined(draw: st.DrawFn, op: str, a: Expression, more: Callable[[int], Exp
         case "add" | "sub" | "and" | "or" | "xor" | "mul":
             return make(op, a, _other(draw, a, more))
     return a
+
+
+def simple() -> Iterator[Expression]:
+    """Yield each operation on variables, in several widths: what is in all the others."""
+    for width in (2, 3, 8, 33, 64):
+        top = 1 << (width - 1)
+        a, b, z = (Expression("var", width, (name,)) for name in _NAMES)
+        truth = Expression("var", 1, ("v0",))
+        yield from (a, b, z, Expression("not", width, (a,)), Expression("not", width, (z,)))
+        for one, two in ((a, b), (b, a), (a, z), (a, a)):
+            for op in ("add", "sub", "and", "or", "xor", *(("mul",) if width <= 8 else ())):
+                yield Expression(op, width, (one, two))
+            for op in _COMPARISONS:
+                yield Expression(op, 1, (one, two))
+            yield Expression("ite", width, (truth, one, two))
+            yield Expression("concat", 2 * width, (one, two))
+        for number in (0, 1, 2, 3, -1, 4, 8, top):
+            constant = Expression("const", width, (number & (2 * top - 1),))
+            for op in ("times", "plus"):
+                yield from (Expression(op, width, (one, number)) for one in (a, z))
+            for op in ("rotl", "shl", "shr", "sar"):
+                yield Expression(op, width, (a, number % 70))
+            for op in ("and", "or", "xor"):
+                yield Expression(op, width, (a, constant))
+            for op in _COMPARISONS:
+                yield from (Expression(op, 1, pair) for pair in ((a, constant), (constant, a), (z, constant)))
+            for wide in (width, width + 5):
+                joined = Expression("concat", 2 * width, (constant, a))
+                yield from (Expression(op, wide, (a,)) for op in ("zext", "sext"))
+                yield Expression("sext", width + wide, (joined,))
+        cuts = [Expression("extract", high - low, (a, low)) for low in range(width) for high in (low + 1, width)]
+        yield from cuts
+        # Next to each other in the term, or not.
+        for one, two in itertools.product(cuts[:12], repeat=2):
+            yield Expression("concat", one.width + two.width, (one, two))

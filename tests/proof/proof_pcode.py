@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import pypcode
-from proof_words import ALL, Bytes, Numbers
+from proof_words import Bytes, Numbers
 
 from lpgen.proof.state import XER_BITS
 from lpgen.proof.term import const
@@ -33,12 +33,38 @@ def _context() -> Any:
     return pypcode.Context(LANGUAGE)
 
 
+class _Node(NamedTuple):
+    space: str
+    offset: int
+    size: int
+
+
+class _Operation(NamedTuple):
+    name: str
+    inputs: tuple[_Node, ...]
+    output: _Node | None
+
+
+def _node(node: Any) -> _Node:
+    return _Node(node.space.name, node.offset, node.size)
+
+
 @cache
-def _operations(word: int, address: int) -> Any:
+def _operations(word: int, address: int) -> tuple[_Operation, ...]:
     try:
-        return _context().translate(word.to_bytes(4, "little"), base_address=address)
+        made = _context().translate(word.to_bytes(4, "little"), base_address=address)
     except pypcode.BadDataError as error:
         raise OpaqueError("no instruction") from error
+    return tuple(
+        _Operation(op.opcode.name, tuple(map(_node, op.inputs)), _node(op.output) if op.output else None)
+        for op in made.ops
+        if op.opcode.name != "IMARK"
+    )
+
+
+@cache
+def _register(name: str) -> _Node:
+    return _node(_context().registers[name])
 
 
 def _signed(value: int, size: int) -> int:
@@ -79,7 +105,7 @@ _VALUES: dict[str, Callable[[list[int], list[int]], int]] = {
     "POPCOUNT": lambda v, n: v[0].bit_count(),
     "LZCOUNT": lambda v, n: 8 * n[0] - v[0].bit_length(),
 }
-_JUMPS = {"BRANCH", "CALL"}
+_JUMPS = {"BRANCH", "CALL", "CBRANCH"}
 _INDIRECT = {"BRANCHIND", "CALLIND", "RETURN"}
 
 
@@ -87,19 +113,19 @@ class _Spaces:
     """The registers and p-code's own values, as bytes; SLEIGH has this language's registers little endian."""
 
     def __init__(self) -> None:
-        self._bytes: dict[tuple[str, int], int] = {}
+        self._bytes = {"register": bytearray(0x2000), "unique": bytearray(0x100000)}
 
-    def get(self, node: Any) -> int:
-        if node.space.name == "const":
-            return int(node.offset) & ((1 << 8 * node.size) - 1)
-        if node.space.name == "ram":
+    def get(self, node: _Node) -> int:
+        if node.space == "const":
+            return node.offset & ((1 << 8 * node.size) - 1)
+        if node.space == "ram":
             raise OpaqueError("a fixed address")
-        at = (node.space.name, node.offset)
-        return sum(self._bytes.get((at[0], at[1] + n), 0) << 8 * n for n in range(node.size))
+        return int.from_bytes(self._bytes[node.space][node.offset : node.offset + node.size], "little")
 
-    def set(self, node: Any, value: int) -> None:
-        for n in range(node.size):
-            self._bytes[node.space.name, node.offset + n] = value >> 8 * n & 255
+    def set(self, node: _Node, value: int) -> None:
+        size = node.size
+        cut = value & ((1 << 8 * size) - 1)
+        self._bytes[node.space][node.offset : node.offset + size] = cut.to_bytes(size, "little")
 
 
 def _registers(numbers: Numbers) -> dict[str, int]:
@@ -111,13 +137,13 @@ def _registers(numbers: Numbers) -> dict[str, int]:
 
 def execute(word: int, address: int, numbers: Numbers, memory: Bytes) -> After:
     """Execute the p-code of ``word``. Raises OpaqueError where that does not say what happens."""
-    spaces, names = _Spaces(), _context().registers
+    spaces = _Spaces()
     for name, value in _registers(numbers).items():
-        spaces.set(names[name], value)
-    target = _run(list(_operations(word, address).ops), address, spaces, memory)
+        spaces.set(_register(name), value)
+    target = _run(_operations(word, address), address, spaces, memory)
 
     def now(name: str) -> int:
-        return spaces.get(names[name])
+        return spaces.get(_register(name))
 
     cr = sum(now(f"cr{n}") << 28 - 4 * n for n in range(8))
     xer = sum(now(f"xer_{name}") << bit for name, bit in XER_BITS.items()) | now("xer_count")
@@ -125,38 +151,32 @@ def execute(word: int, address: int, numbers: Numbers, memory: Bytes) -> After:
     return After(Numbers(gpr, now("LR"), now("CTR"), xer, cr, numbers.msr), target)
 
 
-def _run(operations: list[Any], address: int, spaces: _Spaces, memory: Bytes) -> int | None:
+def _run(operations: tuple[_Operation, ...], address: int, spaces: _Spaces, memory: Bytes) -> int | None:
     at = 0
     while at < len(operations):
-        operation = operations[at]
-        name, inputs = operation.opcode.name, operation.inputs
+        name, inputs, output = operations[at]
         at += 1
-        if name == "IMARK":
-            continue
         if name == "CALLOTHER":
             raise OpaqueError("a user-defined operation")
-        if name in _JUMPS or name == "CBRANCH":
+        if name in _JUMPS:
             if name == "CBRANCH" and not spaces.get(inputs[1]):
                 continue
-            if inputs[0].space.name == "const":
+            if inputs[0].space == "const":
                 at += _signed(spaces.get(inputs[0]), inputs[0].size) - 1
                 continue
-            if (to := int(inputs[0].offset)) != address + 4:
-                return to
-            # What SLEIGH has conditional branches to a register skip with.
-            return None
+            # What SLEIGH has conditional branches to a register skip with is no branch.
+            return inputs[0].offset if inputs[0].offset != address + 4 else None
         if name in _INDIRECT:
             return spaces.get(inputs[0])
-        if name == "LOAD":
-            loaded = memory.load(const(64, spaces.get(inputs[1]) & ALL), operation.output.size).value
-            assert loaded is not None
-            spaces.set(operation.output, loaded)
-        elif name == "STORE":
+        if name == "STORE":
             size = inputs[2].size
-            memory.store(const(64, spaces.get(inputs[1]) & ALL), size, const(8 * size, spaces.get(inputs[2])))
-        elif name in _VALUES:
-            value = _VALUES[name]([spaces.get(one) for one in inputs], [one.size for one in inputs])
-            spaces.set(operation.output, int(value))
+            memory.store(const(64, spaces.get(inputs[1])), size, const(8 * size, spaces.get(inputs[2])))
+            continue
+        assert output is not None, name
+        if name == "LOAD":
+            value = memory.load(const(64, spaces.get(inputs[1])), output.size).value
+            assert value is not None
         else:
-            raise OpaqueError(name)
+            value = int(_VALUES[name]([spaces.get(one) for one in inputs], [one.size for one in inputs]))
+        spaces.set(output, value)
     return None

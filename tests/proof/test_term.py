@@ -22,14 +22,12 @@ _HEALTH = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_
 _many = settings(max_examples=700, deadline=None, derandomize=True, suppress_health_check=_HEALTH)
 _fewer = settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=_HEALTH)
 
-A, B = t.var(64, "a"), t.var(64, "b")
-P, Q = t.var(1, "p"), t.var(1, "q")
-BASE = t.var(64, "base", 12)
+A, B = t.var(64, "some a"), t.var(64, "some b")
+P, Q = t.var(1, "some p"), t.var(1, "some q")
+BASE = t.var(64, "some base", 12)
 
 
-@_many
-@given(build.expressions())
-def test_a_term_has_the_value_of_its_expression(e: Expression) -> None:
+def check_values(e: Expression) -> None:
     made = build.as_term(e)
     assert made.width == e.width
     rng = random.Random(repr(e))
@@ -41,22 +39,36 @@ def test_a_term_has_the_value_of_its_expression(e: Expression) -> None:
     assert {str(one.args[0]) for one in t.variables(made)} <= values.keys()
 
 
-@_fewer
-@given(build.expressions(multiply=False))
-def test_the_solver_proves_a_term_equal_to_its_expression(e: Expression) -> None:
-    """The expression as z3's own, so that Solver.translate is checked as well."""
+def check_proof(e: Expression) -> None:
+    """Prove a term equal to its expression in z3's own terms, so that Solver.translate is checked as well."""
     prover = z3.SolverFor("QF_BV")
     prover.set("rlimit", 20_000_000)
     prover.add(Solver().translate(build.as_term(e)) != build.as_z3(e))
-    assert prover.check() == z3.unsat
+    assert prover.check() == z3.unsat, f"{e} made {build.as_term(e)}"
+
+
+def test_each_operation() -> None:
+    for e in build.simple():
+        check_values(e)
+        check_proof(e)
+
+
+@_many
+@given(build.expressions())
+def test_a_term_has_the_value_of_its_expression(e: Expression) -> None:
+    check_values(e)
+
+
+@_fewer
+@given(build.expressions(multiply=False))
+def test_the_solver_proves_a_term_equal_to_its_expression(e: Expression) -> None:
+    check_proof(e)
 
 
 @_fewer
 @given(build.expressions(width=4, depth=3))
 def test_the_solver_proves_products(e: Expression) -> None:
-    prover = z3.SolverFor("QF_BV")
-    prover.add(Solver().translate(build.as_term(e)) != build.as_z3(e))
-    assert prover.check() == z3.unsat
+    check_proof(e)
 
 
 @_fewer
@@ -71,9 +83,9 @@ def test_pickled_terms_of_another_process_are_this_ones_own() -> None:
     code = """
 import pickle, sys
 from lpgen.proof import term as t
-P, Q = t.var(1, "p"), t.var(1, "q")
-B, A = t.var(64, "b"), t.var(64, "a")
-BASE = t.var(64, "base", 12)
+P, Q = t.var(1, "some p"), t.var(1, "some q")
+B, A = t.var(64, "some b"), t.var(64, "some a")
+BASE = t.var(64, "some base", 12)
 sys.stdout.buffer.write(pickle.dumps(eval(sys.argv[1])))
 """
     text = """[
@@ -164,4 +176,11 @@ def test_base_and_offset(term: Term, base: Term | None, offset: int) -> None:
 
 def test_a_variable_that_has_no_value_is_0() -> None:
     assert t.evaluate(t.plus(A, 3), {}) == 3
-    assert t.evaluate(BASE, {"base": 0x12345}) == 0x12000
+    assert t.evaluate(BASE, {"some base": 0x12345}) == 0x12000
+
+
+def test_a_name_is_of_one_variable() -> None:
+    assert t.var(64, "some a") is A
+    for width, zeros in ((32, 0), (64, 3)):
+        with pytest.raises(ValueError, match="another variable some a"):
+            t.var(width, "some a", zeros)
