@@ -9,7 +9,9 @@ import pytest
 from lpgen.assembly.fields import fields
 from lpgen.assembly.isa import KINDS, Form, OperandError, Value, forms, mnemonics
 
-BASE = [form for mnemonic in mnemonics() for form in forms(mnemonic) if form.base is None]
+# The same word has two names, or an operand fewer where that is 0.
+TWICE = ("sync", "lwsync", "ptesync", "dcbt")
+BASE = [f for mnemonic in mnemonics() for f in forms(mnemonic) if f.base is None and mnemonic not in TWICE]
 
 
 def _value(name: str, rng: Random) -> Value:
@@ -26,15 +28,15 @@ def _value(name: str, rng: Random) -> Value:
 def test_fields_of_every_form(form: Form) -> None:
     rng = Random(form.mnemonic)
     read = 0
-    for _ in range(20):
+    while read < 20:
         given = {name: _value(name, rng) for name in form.operands}
         try:
             word = form.encode(given)
         except OperandError:
             continue
+        read += 1
         found = fields(word)
         assert found is not None
-        # Another form of the mnemonic leaves out what is 0.
         assert found[0] == form.mnemonic
         values = iter(found[1])
         for name in form.operands:
@@ -43,10 +45,10 @@ def test_fields_of_every_form(form: Form) -> None:
                 continue
             for wanted in value if isinstance(value, tuple) else (value,):
                 field = next(values)
-                assert (field.value, field.holds(wanted)) == (wanted, True)
+                # A shifted immediate is written signed or not: 0xffff and -1 are the same.
+                same = wanted - (1 << 16) if name == "sis" and wanted > 0x7FFF else wanted
+                assert (field.value, field.holds(wanted)) == (same, True)
                 assert word & ~field.mask | field.bits(wanted) == word
-            read += 1
-    assert read
 
 
 @pytest.mark.parametrize(
