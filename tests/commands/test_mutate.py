@@ -43,9 +43,8 @@ def _begin(directory: Path) -> subprocess.Popen[str]:
     for _ in range(1200):
         if begun.poll() is not None:
             pytest.fail(f"ended by itself: {begun.communicate()}")
-        try:
-            if _stored(directory):
-                return begun
+        if _stored(directory):
+            return begun
         time.sleep(0.05)
     begun.kill()
     pytest.fail("no result in a minute")
