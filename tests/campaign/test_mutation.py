@@ -210,6 +210,8 @@ def test_a_macro_left_out(tmp_path: Path) -> None:
         '{% include "push_frames.S.j2" %}': ("killed", ("X1",), ""),
         '{% include "livepatch_handler.S.j2" %}': ("killed", (), "livepatch_handler"),
         '{% include "load_ops.S.j2" %}': ("none", (), ""),
+        # Lines behind it move, and with them the number in __bug_table.
+        "{% block no_trace %}": ("none", (), ""),
         "{% for n in range(14, 32) %}": ("killed", ("X1",), ""),
     }
     chosen = {tag: next(id_ for id_ in pieces if id_.endswith(f"without {tag}")) for tag in wanted}
@@ -222,7 +224,7 @@ def test_a_macro_left_out(tmp_path: Path) -> None:
         assert set(statements) <= set(one.statements), one
         assert acceptance in one.acceptance
         assert "/tmp" not in one.acceptance
-    assert Score.of(store.outcomes().values()).mutants == len(wanted) - 1
+    assert Score.of(store.outcomes().values()).mutants == len(wanted) - 2
 
 
 def test_another_campaign_is_refused(tmp_path: Path) -> None:
@@ -261,11 +263,8 @@ def test_results_are_added_whole_or_not_at_all_and_once(tmp_path: Path) -> None:
     store.add([one, two])
     assert store.outcomes() == {"a": one, "b": two}
 
-    class Broken(Outcome):
-        def data(self) -> dict[str, object]:
-            return {"id": object()}
-
-    with pytest.raises(TypeError):
-        store.add([replace(one, id="c"), Broken("d", "swap")])
+    unwritable = replace(two, id=["d"])  # type: ignore[arg-type]
+    with pytest.raises((sqlite3.Error, LpgenError)):
+        store.add([replace(one, id="c"), unwritable])
     assert store.outcomes() == {"a": one, "b": two}
     assert Store(tmp_path / "store", {"kernel": "4.7"}).outcomes() == {"a": one, "b": two}

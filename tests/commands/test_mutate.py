@@ -211,13 +211,13 @@ def test_what_a_person_reads() -> None:
     )
     late = Outcome("f+0x18 swap", "swap", verify="passed", prove="refuted", refuted=("S7",), sent=9)
     mutation = _mutation(hole, wrong, late, planned=2)
-    text = "\n".join(line.plain for line in mutation_lines(mutation))
+    text = "\n".join(line.plain for line in mutation_lines(mutation, 200))
     for part in (
         "survived: nobody killed it, and it was not proved equivalent (1)\nf+0x10 width ld to lwz\n"
         "  instruction  ld r0, -8(r11)\n  mutant       lwz r0, -8(r11)\n  line         e.S:7, templates/f.S.j2:3\n"
         "  verify       no statement broken for 620 callers\n  prove        not decided: L4\n",
         "contradicted: proved, and yet a caller sees it broken (1)\nf+0x14 swap\n"
-        "  verify       T1 broken for off-0, r3\n  prove        all proved\n",
+        "  verify  T1 broken for off-0, r3\n  prove   all proved\n",
         "killed by the prover, and not by verify (1)\nf+0x18 swap\n"
         "  verify  no statement broken for 9 callers\n  prove   refuted: S7\n",
         "2 of 5 mutants are left: lpgen mutate --kernel 4.7",
