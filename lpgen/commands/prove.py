@@ -24,7 +24,7 @@ from lpgen.commands.options import (
 )
 from lpgen.errors import LpgenError
 from lpgen.kernel.generations import settings_of
-from lpgen.report.files import read_standard_input, write_out
+from lpgen.report.files import make_directory, read_standard_input, write_all_atomic, write_out
 
 if TYPE_CHECKING:
     from lpgen.assembly.unit import Which
@@ -113,11 +113,13 @@ def command(
         build=build,
         itself=unit.fixed is not None,
     )
-    for id_, shown in result.shown.items():
-        if shown.replay is not None:
-            path = Path(out_dir) / f"prove-{id_}.json"
-            write_out(str(path), replay_text(shown.replay))
-            shown.file = str(path)
+    where = Path(out_dir)
+    replays = {id_: shown for id_, shown in result.shown.items() if shown.replay is not None}
+    if replays:
+        make_directory(where)
+    for id_, shown in replays.items():
+        shown.file = str(where / f"prove-{id_}.json")
+    write_all_atomic({Path(s.file): replay_text(s.replay) for s in replays.values() if s.replay is not None})
     if as_json:
         from lpgen.report.json_proof import proof_json
 

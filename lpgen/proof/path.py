@@ -21,6 +21,14 @@ from lpgen.proof.term import FALSE, TRUE, Term, base_and_offset, concat, const, 
 LONGEST = 3000
 
 
+class UnknownInstructionError(Exception):
+    """The instruction at ``address`` is none that is modelled: why, as text."""
+
+    def __init__(self, address: int, why: str) -> None:
+        super().__init__(why)
+        self.address = address
+
+
 class DeadEnd(Exception):
     """The path goes no further: ``kind`` fault, trap or runaway, ``what`` happened at ``pc``."""
 
@@ -327,7 +335,7 @@ class Path:
         try:
             outcome = execute(word, self.pc, self.registers, self)
         except NotModelledError as error:
-            raise NotModelledError(f"{self.pc:#x}: {error}") from error
+            raise UnknownInstructionError(self.pc, str(error)) from error
         if outcome.fault:
             raise DeadEnd("fault", self.pc, outcome.fault)
         if outcome.privileged:

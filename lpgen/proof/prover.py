@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 
 from lpgen.assembly import Unit
 from lpgen.contract.suite import applicable
+from lpgen.errors import LpgenError
 from lpgen.kernel.generations import Kernel
 from lpgen.proof import smaller
 from lpgen.proof.checker import Checker, EnoughError, Refutation, StatementProof
 from lpgen.proof.ftrace import Entry, FtraceProof
 from lpgen.proof.ground import World
+from lpgen.proof.path import UnknownInstructionError
 from lpgen.proof.solver import Solver
 
 
@@ -77,15 +79,18 @@ class Prover:
         """Prove, with the instructions at the byte offsets ``words`` in .text replaced.
 
         ``first``: stop at the first refutation; other statements are undecided then. Raises LpgenError for
-        code that ftrace would not patch, and NotModelledError for an instruction that is not modelled.
+        code that ftrace would not patch, and for an instruction that is not modelled.
         """
         begun, asked = time.perf_counter(), self.solver.questions
         world = self.world.with_words(words or {})
         world.check_patched()
         checker = Checker(world, self.solver, applicable(self.kernel), first=first)
         start = world.text_range[0]
-        with suppress(EnoughError):
-            self._run(world, checker)
+        try:
+            with suppress(EnoughError):
+                self._run(world, checker)
+        except UnknownInstructionError as error:
+            raise self._unknown(world, error) from error
         return Proof(
             self.kernel,
             checker.statements,
@@ -95,6 +100,15 @@ class Prover:
             self.solver.questions - asked,
             start,
             frozenset(pc - start for pc in checker.covered),
+        )
+
+    def _unknown(self, world: World, error: UnknownInstructionError) -> LpgenError:
+        line = world.image.line_at(error.address)
+        named = f"{world.image.unit.name} at {error.address:#x}" if line is None else line.text
+        return LpgenError(
+            f"{named}: the prover does not know this instruction ({error})",
+            place=None if line is None else line.place,
+            hint="use another one, or judge by `lpgen verify`",
         )
 
     def _run(self, world: World, checker: Checker) -> None:
