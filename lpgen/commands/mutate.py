@@ -45,8 +45,7 @@ Examples:
 \b
 A campaign that was stopped, or killed, goes on where it was: give the same command again.
 \b
-Exit codes: 0 every mutant is killed or proved equivalent, 1 one survived or is proved and yet seen broken, 2 usage or
-input.
+Exit codes: 0 each mutant is killed or proved equivalent, 1 one is not, 2 usage or input.
 """
 
 
