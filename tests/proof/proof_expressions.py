@@ -319,5 +319,5 @@ def simple() -> Iterator[Expression]:
         cuts = [Expression("extract", high - low, (a, low)) for low in range(width) for high in (low + 1, width)]
         yield from cuts
         # Next to each other in the term, or not.
-        for one, two in itertools.product(cuts[:12], repeat=2):
+        for one, two in itertools.product(cuts[:8], repeat=2):
             yield Expression("concat", one.width + two.width, (one, two))
