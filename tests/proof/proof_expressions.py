@@ -301,6 +301,9 @@ def simple() -> Iterator[Expression]:
             for op in _COMPARISONS:
                 yield Expression(op, 1, (one, two))
             yield Expression("ite", width, (truth, one, two))
+            yield Expression("ite", width, (Expression("not", 1, (truth,)), one, two))
+            for op in ("and", "or", "xor"):
+                yield Expression(op, width, (one, Expression("not", width, (two,))))
             yield Expression("concat", 2 * width, (one, two))
         for number in (0, 1, 2, 3, -1, 4, 8, top):
             constant = Expression("const", width, (number & (2 * top - 1),))
@@ -319,5 +322,5 @@ def simple() -> Iterator[Expression]:
         cuts = [Expression("extract", high - low, (a, low)) for low in range(width) for high in (low + 1, width)]
         yield from cuts
         # Next to each other in the term, or not.
-        for one, two in itertools.product(cuts[:12], repeat=2):
+        for one, two in itertools.product(cuts[:8], repeat=2):
             yield Expression("concat", one.width + two.width, (one, two))

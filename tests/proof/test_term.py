@@ -8,19 +8,23 @@ import subprocess
 import sys
 from typing import Any
 
-import proof_expressions as build
 import pytest
-import z3
 from hypothesis import HealthCheck, given, settings
-from proof_expressions import Expression
 
 from lpgen.proof import term as t
-from lpgen.proof.solver import Solver
 from lpgen.proof.term import Term
 
+pytest.importorskip("z3", reason="pip install 'lpgen[prove]' (z3-solver)")
+
+import proof_expressions as build
+import z3
+from proof_expressions import Expression
+
+from lpgen.proof.solver import Solver
+
 _HEALTH = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
-_many = settings(max_examples=700, deadline=None, derandomize=True, suppress_health_check=_HEALTH)
-_fewer = settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=_HEALTH)
+_many = settings(max_examples=450, deadline=None, derandomize=True, suppress_health_check=_HEALTH)
+_fewer = settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=_HEALTH)
 
 A, B = t.var(64, "some a"), t.var(64, "some b")
 P, Q = t.var(1, "some p"), t.var(1, "some q")
