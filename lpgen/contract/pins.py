@@ -123,7 +123,7 @@ def pins(conductor: Conductor, plan: Plan) -> Pins:
         toc=world.toc,
         ops=world.ops_of(trip.b),
         tracer=world.tracer_of(trip.b),
-        direct=world.direct,
+        direct=world.direct_of(trip.b),
         functions={
             "prepare_ftrace_return": world.graph,
             "is_current_kprobe_addr": world.kprobe,

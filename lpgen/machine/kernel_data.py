@@ -23,7 +23,10 @@ OPS_BYTES = OPS_SPACING
 
 
 class KernelData:
-    """The data of one kernel. ``tracers`` are what ops->func is by home, ``stub`` what it is without a tracer.
+    """The data of one kernel.
+
+    ``tracers`` and ``directs`` are what ops->func and ops->direct_call are by home, ``stub`` what ops->func is without
+    a tracer.
 
     ``own`` is what a linked kernel has at some addresses, and its trampolines may read.
     """
@@ -35,7 +38,7 @@ class KernelData:
         ground: Ground,
         pattern: Random,
         tracers: Mapping[int, int],
-        direct: int,
+        directs: Mapping[int, int],
         stub: int,
         own: Sequence[tuple[int, bytes]] = (),
     ) -> None:
@@ -44,7 +47,7 @@ class KernelData:
         self._features = kernel.features
         self._offsets = kernel.offsets
         self._engine = engine
-        self._tracers, self._direct, self._stub = tracers, direct, stub
+        self._tracers, self._directs, self._stub = tracers, directs, stub
         self._kept: dict[int, bytearray] = {}
         self._sp_addresses: set[int] = set()
         self._current = dict.fromkeys(ground.pacas, -1)
@@ -109,7 +112,7 @@ class KernelData:
                 func = self._tracers[home] if wanted.tracer else self._stub
                 self._set(ops + self._offsets["FTRACE_OPS_FUNC"], struct.pack("<Q", func))
             if "direct_calls" in features:
-                to = self._direct if wanted.direct else 0
+                to = self._directs[home] if wanted.direct else 0
                 self._set(ops + self._offsets["FTRACE_OPS_DIRECT_CALL"], struct.pack("<Q", to))
 
     def set_tracing(self, *, disabled: bool) -> None:

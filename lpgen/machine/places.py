@@ -6,7 +6,7 @@ Addresses are those of a ppc64le kernel: kernel text and data from 0xc0000000000
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 # The trampolines' .text with the area for out-of-line stubs, which belongs to it.
 MAX_TEXT = 0x800000
@@ -141,6 +141,17 @@ class Thread:
     task: int = 0
     livepatch: int = 0
     info: int = 0
+
+    def over(self, other: Thread) -> Thread:
+        """Return this stack with the livepatch stack of ``other``."""
+        return replace(
+            self,
+            sp_address=other.sp_address,
+            sp_start=other.sp_start,
+            task=other.task,
+            livepatch=other.livepatch,
+            info=other.info,
+        )
 
 
 @dataclass(frozen=True, slots=True)

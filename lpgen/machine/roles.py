@@ -40,7 +40,7 @@ def change_regs(world: World, trip: Trip, regs: int, rng: Random) -> None:
         write("_NIP", trip.nip_after)
     if plan.direct == DIRECT_TRACER:
         trip.direct_stub = names_stub(plan)
-        write("ORIG_GPR3", world.symbol("ftrace_stub_direct_tramp") if trip.direct_stub else world.direct)
+        write("ORIG_GPR3", world.symbol("ftrace_stub_direct_tramp") if trip.direct_stub else world.direct_of(trip.b))
     if plan.graph and "return_to_handler" in features:
         trip.graph_return = trip.link_after
         trip.link_after = world.symbol("return_to_handler")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Collection, Iterable
-from dataclasses import replace
 from random import Random
 
 from lpgen.assembly import Unit
@@ -97,7 +96,7 @@ class World:
         self.graph_return = self._place_gate(0, Gate("graph_return"))
         self.kprobe = self._place_gate(0, Gate("kprobe"))
         self.unhook = self._place_gate(0, Gate("unhook"))
-        self.direct = self._place_gate(0, Gate("direct"))
+        direct = self._place_gate(0, Gate("direct"))
         # Where ops->func is called through its global entry point, the tracer may be a module's.
         self.module_tracer = self._place_gate(1, Gate("tracer"))
         # It leaves its own TOC behind: never that of B.
@@ -123,9 +122,13 @@ class World:
         self._anywhere = Anywhere(self.engine, {ground.functions, *map(self._module, (1, 2)), *self._twin_pages})
         self.local_calls = {function.gep: self._place_local_call(function) for function in placed}
         self.pointer_calls = [self._place_pointer_call(home) for home in range(len(HOMES))]
+        # Where 32 bits are compared with 0, the one whose lower half is 0 is taken for none.
+        self._directs = dict.fromkeys(range(len(HOMES)), direct)
+        if "direct_calls" in kernel.features:
+            self._directs |= dict.fromkeys((0, 1), self._place_low_zero(Gate("direct")))
         stub = self.symbol("ftrace_stub")
         self.data = KernelData(
-            kernel, self.engine, ground, self._pattern, self._tracers, self.direct, stub, own_data(self.image, ground)
+            kernel, self.engine, ground, self._pattern, self._tracers, self._directs, stub, own_data(self.image, ground)
         )
         self.threads = [self._place_thread(n) for n in range(len(THREADS))]
         self.watched = watch
@@ -161,6 +164,10 @@ class World:
     def tracer_of(self, b: Function) -> int:
         """Return the address of the tracer of ``b``."""
         return self._tracers[b.home] if "call_ops" in self.kernel.features else self.tracer
+
+    def direct_of(self, b: Function) -> int:
+        """Return the address of the direct trampoline of ``b``."""
+        return self._directs[b.home]
 
     def stores_r0(self, b: Function) -> bool:
         """True if the call site of ``b`` stores r0 at 16(r1) before the call, and B's body does not any more."""
@@ -210,7 +217,8 @@ class World:
         yield self.graph, "prepare_ftrace_return"
         yield self.kprobe, "is_current_kprobe_addr"
         yield self.unhook, "ftrace_return_to_handler"
-        yield self.direct, "direct trampoline"
+        for direct in {*self._directs.values()}:
+            yield direct, "direct trampoline"
         yield self.kretprobe, "kretprobe_trampoline"
         if "call_ops" in self.kernel.features:
             for home in range(len(HOMES)):
@@ -360,6 +368,13 @@ class World:
         self._chosen_c[address] = number, function
         return function
 
+    def _place_low_zero(self, gate: Gate) -> int:
+        """Place a gate at a module's address whose lower half is 0."""
+        self._gates.append(gate)
+        at = (self.ground.modules >> 32) + 1 << 32
+        self._anywhere.place(at, len(self._gates) - 1)
+        return at
+
     def _place_local_call(self, function: Function) -> CallSite:
         home = function.home
         at = self._next[home]
@@ -416,15 +431,7 @@ class World:
         """Return ``thread``, an interrupt's stack, as it is while ``interrupted`` is: where its livepatch stack is."""
         if "thread_info_in_task" not in self.kernel.features or thread.number in TASK_THREADS:
             return thread
-        own = interrupted
-        return replace(
-            thread,
-            sp_address=own.sp_address,
-            sp_start=own.sp_start,
-            task=own.task,
-            livepatch=own.livepatch,
-            info=own.info,
-        )
+        return thread.over(interrupted)
 
     # Between calls
 

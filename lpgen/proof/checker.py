@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from lpgen.proof.ground import World
 from lpgen.proof.path import Path
+from lpgen.proof.reading import show
 from lpgen.proof.solver import Solver, UndecidedError
-from lpgen.proof.term import FALSE, TRUE, Term, equal, invert, show
+from lpgen.proof.term import FALSE, TRUE, Term, equal, invert
 
 
 @dataclass(slots=True)

@@ -23,9 +23,10 @@ from lpgen.machine.plan_text import parse_plan, plan_text
 from lpgen.machine.values import EVENTS, Values
 from lpgen.proof.checker import Refutation
 from lpgen.proof.ground import DIRECT, FLAG, MAGIC, World
+from lpgen.proof.reading import variables
 from lpgen.proof.scenario import nonzero
 from lpgen.proof.solver import Solver, UndecidedError
-from lpgen.proof.term import Term, both, const, equal, extract, invert, var, variables, zext
+from lpgen.proof.term import Term, both, const, equal, extract, invert, var, zext
 
 # Calls that are tried for one refutation, interrupts apart.
 TRIES = 320

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from lpgen.proof.checker import Checker
 from lpgen.proof.ground import FUNC, World
 from lpgen.proof.path import DeadEnd, Path
+from lpgen.proof.reading import show
 from lpgen.proof.scenario import ROUTES
-from lpgen.proof.term import TRUE, Term, const, equal, invert, show
+from lpgen.proof.term import TRUE, Term, const, equal, invert
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,22 +10,10 @@ from lpgen.proof.explore import Event, Explorer, came_to
 from lpgen.proof.ground import DIRECT, ENTRY_LR, FUNC, OPS, R1, RETURN, TOC, World
 from lpgen.proof.livepatch import LivepatchProof
 from lpgen.proof.path import DeadEnd, Path
+from lpgen.proof.reading import show
 from lpgen.proof.scenario import ROUTES, Case, cases
 from lpgen.proof.state import Registers
-from lpgen.proof.term import (
-    FALSE,
-    TRUE,
-    Term,
-    base_and_offset,
-    concat,
-    const,
-    equal,
-    plus,
-    sext,
-    show,
-    var,
-    zext,
-)
+from lpgen.proof.term import FALSE, TRUE, Term, base_and_offset, concat, const, equal, plus, sext, var, zext
 
 # struct pt_regs up to and with result, in bytes.
 PT_REGS_BYTES = 44 * 8

@@ -9,8 +9,9 @@ from lpgen.proof.checker import Checker
 from lpgen.proof.explore import Event, Explorer, came_to
 from lpgen.proof.ground import LIVEPATCH_SP, MAGIC, R1, World
 from lpgen.proof.path import DeadEnd, Path
+from lpgen.proof.reading import show
 from lpgen.proof.state import Registers
-from lpgen.proof.term import FALSE, TRUE, Term, both, const, equal, invert, less, plus, show, var
+from lpgen.proof.term import FALSE, TRUE, Term, both, const, equal, invert, less, plus, var
 
 FRAME = 24
 # What the second half may change of what C left behind.

@@ -7,8 +7,9 @@ from lpgen.proof.checker import Checker
 from lpgen.proof.explore import Explorer, came_to
 from lpgen.proof.ground import ENTRY_LR, R1, RETURN, TOC, World
 from lpgen.proof.path import DeadEnd, Path
+from lpgen.proof.reading import show
 from lpgen.proof.scenario import ROUTES
-from lpgen.proof.term import FALSE, TRUE, Term, base_and_offset, equal, show, var
+from lpgen.proof.term import FALSE, TRUE, Term, base_and_offset, equal, var
 
 KEPT_BY_MCOUNT = (*range(1, 12), *range(14, 32))
 CR_KEPT = range(8, 20)

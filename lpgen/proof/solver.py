@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from lpgen.errors import LpgenError
-from lpgen.proof.term import Term, evaluate, variables
+from lpgen.proof.reading import evaluate, variables
+from lpgen.proof.term import Term
 
 try:
     import z3

@@ -150,7 +150,7 @@ def test_what_is_patched_and_set() -> None:
         assert world.engine.read_u64(ops + off) == (
             world.tracer_of(b) if wanted.tracer else world.symbol("ftrace_stub")
         )
-        assert world.engine.read_u64(ops + direct) == (world.direct if wanted.direct else 0)
+        assert world.engine.read_u64(ops + direct) == (world.direct_of(b) if wanted.direct else 0)
         assert world.engine.read(0xC000000000F00000 + flag, 1) == bytes([not wanted.disabled])
     assert world.data.changed() == []
 

@@ -13,9 +13,10 @@ from lpgen.assembly import isa
 from lpgen.assembly.kernel_text import assemble_source
 from lpgen.kernel.generations import Kernel, every_config, kernel, spans, versions_of
 from lpgen.proof import accesses
+from lpgen.proof.reading import evaluate, variables
 from lpgen.proof.semantics import NotModelledError, Outcome, execute
 from lpgen.proof.state import XER_BITS, Registers
-from lpgen.proof.term import Term, const, evaluate, variables
+from lpgen.proof.term import Term, const
 from lpgen.source.emit import emit_source
 
 ALL = (1 << 64) - 1

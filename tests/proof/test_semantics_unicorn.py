@@ -16,9 +16,9 @@ from proof_words import ALL, Bytes, Case, Numbers
 from lpgen.machine import scan
 from lpgen.machine.engine import KERNEL_MSR, PAGE, Engine, Stop, words
 from lpgen.machine.state import State
+from lpgen.proof.reading import variables
 from lpgen.proof.semantics import Outcome
 from lpgen.proof.state import Registers
-from lpgen.proof.term import variables
 
 MONITOR = 0xC000000000000000
 GATES = MONITOR + 0x100000
