@@ -6,10 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from lpgen.proof.ground import World
-from lpgen.proof.path import Path
+from lpgen.proof.path import Path, Way
 from lpgen.proof.reading import show
 from lpgen.proof.solver import Solver, UndecidedError
 from lpgen.proof.term import FALSE, TRUE, Term, equal, invert
+
+# Of each statement so many refutations are kept; a wrong trampoline may have thousands.
+KEPT = 16
 
 
 @dataclass(slots=True)
@@ -18,7 +21,7 @@ class Refutation:
 
     ``expected`` and ``seen`` are text; where both are values, ``terms`` are the two. ``address`` is the instruction
     that did it, None where only its effect is seen. ``values`` are those of variables; those not there can be any.
-    ``case``: what the tracer and the others did. ``path``: how it came there.
+    ``case``: what the tracer and the others did. ``way``: how it came there.
     """
 
     statement: str
@@ -28,7 +31,7 @@ class Refutation:
     seen: str
     values: dict[str, int]
     case: str
-    path: Path
+    way: Way
     conditions: tuple[Term, ...]
     address: int | None = None
     terms: tuple[Term, Term] | None = None
@@ -42,6 +45,11 @@ class StatementProof:
     checks: int = 0
     refutations: list[Refutation] = field(default_factory=list)
     open: list[str] = field(default_factory=list)
+
+    def takes(self, where: str, what: str, case: str) -> bool:
+        """Tell whether a refutation is kept: the first of its kind, up to KEPT of them."""
+        known = any((one.where, one.what, one.case) == (where, what, case) for one in self.refutations)
+        return not known and len(self.refutations) < KEPT
 
 
 class EnoughError(Exception):
@@ -141,6 +149,8 @@ class Checker:
             return False
         if values is None:
             return True
+        if not found.takes(self.where, what, self.case):
+            return False
         terms = (first, second) if first is not None and second is not None else None
         found.refutations.append(
             Refutation(
@@ -151,7 +161,7 @@ class Checker:
                 seen,
                 values,
                 self.case,
-                path.fork(),
+                path.way(),
                 conditions,
                 address,
                 terms,

@@ -21,6 +21,7 @@ from lpgen.machine.actors import CR_KEPT
 from lpgen.machine.plan import CALLS, DIRECT_OPS, DIRECT_TRACER, FRAME, PATCH, SWITCH, Interrupt, Plan
 from lpgen.machine.plan_text import parse_plan, plan_text
 from lpgen.machine.values import EVENTS, Values
+from lpgen.proof.calls import ADDRESS_ZEROS
 from lpgen.proof.checker import Refutation
 from lpgen.proof.ground import DIRECT, FLAG, MAGIC, World
 from lpgen.proof.reading import variables
@@ -255,7 +256,7 @@ def _chosen(here: Pins, model: dict[str, int]) -> Values:
 
 def _plans(kernel: Kernel, world: World, solver: Solver, refutation: Refutation) -> Iterator[Plan]:
     """Yield calls that may go the refutation's way, the plainest first."""
-    path = refutation.path
+    way = refutation.way
 
     def can(*conditions: Term) -> bool:
         try:
@@ -265,19 +266,18 @@ def _plans(kernel: Kernel, world: World, solver: Solver, refutation: Refutation)
 
     has = world.features
     base = parse_plan("void f() seed=3")
-    base = replace(base, lean=path.lean, early=path.phase == "mcount")
-    if path.phase == "mcount":
-        yield from (replace(base, home_b=home, home_a=home) for home in ((2, 1) if path.entry == "mcount" else (0, 1)))
+    base = replace(base, lean=way.lean, early=way.phase == "mcount")
+    if way.phase == "mcount":
+        yield from (replace(base, home_b=home, home_a=home) for home in ((2, 1) if way.entry == "mcount" else (0, 1)))
         return
-    if path.phase == "unhook":
+    if way.phase == "unhook":
         tails = product((False, True), (False, True), (3, 8, 24))
         yield from (replace(base, graph=True, edit=e, nip=PATCH if p else "keep", seed=s) for e, p, s in tails)
         return
-    facts = path.facts
-    nip = facts.get("nip", var(64, "tracer.nip", 2))
+    nip = way.nip if way.nip is not None else var(64, "tracer.nip", ADDRESS_ZEROS)
     same = equal(nip, world.nip)
     ways: list[dict[str, object]] = []
-    if path.tracing is False:
+    if way.tracing is False:
         ways.append({"tracing": False})
     else:
         if can(same):
@@ -296,7 +296,7 @@ def _plans(kernel: Kernel, world: World, solver: Solver, refutation: Refutation)
             {"direct": DIRECT_TRACER, "seed": 19},
             {"direct": DIRECT_TRACER, "nip": PATCH},
         ]
-    graphs = (bool(path.graph),) if "graph_hook" in has and path.graph is not None else (False, True)
+    graphs = (bool(way.graph),) if "graph_hook" in has and way.graph is not None else (False, True)
     more: list[dict[str, object]] = [
         {},
         {"edit": True},
@@ -323,6 +323,6 @@ def _plans(kernel: Kernel, world: World, solver: Solver, refutation: Refutation)
         inner = [(parse_plan(inside),) for inside in _INSIDES]
         linked: list[dict[str, object]] = [{"inner": plans, "link": link} for link in (False, True) for plans in inner]
         more = [*linked, more[-1], {}]
-    for one, graph, way in product(more, graphs, ways):
-        settings: dict[str, object] = {**way, "graph": graph, **one}
+    for one, graph, goes in product(more, graphs, ways):
+        settings: dict[str, object] = {**goes, "graph": graph, **one}
         yield replace(base, **settings)  # type: ignore[arg-type]

@@ -97,6 +97,8 @@ class FtraceProof:
             if wanted == "c":
                 return self._handler(path)
         elif event.kind == "jump" and event.target is not None:
+            if case.switched_off and self._goes_to(path, "direct", event.target):
+                wanted = "direct"
             if wanted in ("body", "redirected", "direct") and self._goes_to(path, wanted, event.target):
                 return self._left(path, event, wanted, case)
         elif event.kind == wanted:
@@ -349,7 +351,7 @@ class FtraceProof:
             if not through_stub and not (out_of_line and wanted == "redirected"):
                 checker.equal(path, "X1", "LR", link, registers.lr)
             self._return_slot(path, "X1")
-        if case.name == "tracing is off in the paca":
+        if case.switched_off:
             self._as_at_entry(path)
         return on
 

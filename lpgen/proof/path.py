@@ -48,6 +48,20 @@ class Store:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a path came to where a statement does not hold: what ``Path`` says of it, without its state."""
+
+    entry: str
+    lean: bool
+    phase: str
+    events: tuple[str, ...]
+    trace: tuple[int, ...]
+    nip: Term | None
+    tracing: bool | None
+    graph: bool | None
+
+
 # Told of a statement that is broken whatever the values: statement, instruction, what, allowed, seen.
 Report = Callable[["Path", str, int, str, str, str], None]
 # Told of a value that an instruction may not have changed: statement, instruction, what, what it was, what it is.
@@ -121,6 +135,19 @@ class Path:
             self.called_at,
             self.handler_registers,
             self._fresh,
+        )
+
+    def way(self) -> Way:
+        """Return how the path came here."""
+        return Way(
+            self.entry,
+            self.lean,
+            self.phase,
+            self.events,
+            tuple(self.trace),
+            self.facts.get("nip"),
+            self.tracing,
+            self.graph,
         )
 
     def fresh(self, width: int, what: str, zeros: int = 0) -> Term:

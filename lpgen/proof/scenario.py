@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from lpgen.proof.ground import DIRECT, FLAG, World
 from lpgen.proof.path import Path
-from lpgen.proof.term import Term, const, equal, invert
+from lpgen.proof.term import TRUE, Term, const, equal, invert
 
+SWITCHED_OFF = "tracing is off in the paca"
 ROUTES = {
     "tracer": "the tracer",
     "graph": "prepare_ftrace_return",
@@ -33,7 +34,11 @@ class Case:
     conditions: tuple[Term, ...] = ()
     gates: tuple[tuple[str, str], ...] = ()
     nobody: bool = False
-    edits: bool = field(default=False)
+
+    @property
+    def switched_off(self) -> bool:
+        """True if tracing is off in the paca."""
+        return self.name.startswith(SWITCHED_OFF)
 
 
 def nonzero(term: Term) -> Term:
@@ -48,7 +53,11 @@ def cases(world: World, path: Path, *, lean: bool) -> list[Case]:
     on: tuple[Term, ...] = ()
     if "tracing_switch" in features:
         off = equal(FLAG, const(8, 0))
-        found.append(Case("tracing is off in the paca", (off,), (("body", "X1"),)))
+        none = equal(DIRECT, const(64, 0)) if "direct_calls" in features else TRUE
+        found.append(Case(SWITCHED_OFF, (off, none), (("body", "X1"),)))
+        if none is not TRUE:
+            # Which of the two goes first is not said: B, or the direct trampoline.
+            found.append(Case(f"{SWITCHED_OFF}, ops->direct_call is set", (off, invert(none)), (("body", "X1"),)))
         on = (invert(off),)
     if "direct_calls" in features:
         found.append(Case("ops->direct_call is set", (*on, nonzero(DIRECT)), (("direct", "S7"),)))

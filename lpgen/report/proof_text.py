@@ -118,8 +118,8 @@ def refutation_lines(result: ProofResult, id_: str, shown: Shown, width: int = 8
 def case_text(shown: Shown) -> str:
     """Return which way into the trampolines it is, and what the others do."""
     one = shown.refutation
-    parts = [one.path.entry or "return_to_handler", one.case]
-    if one.path.graph:
+    parts = [one.way.entry or "return_to_handler", one.case]
+    if one.way.graph:
         parts.append("the graph tracer is on")
     return ", ".join(part for part in parts if part)
 
