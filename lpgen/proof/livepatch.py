@@ -70,6 +70,7 @@ class LivepatchProof:
             checker.equal(path, "L1", what, before.gpr[number], registers.gpr[number])
         for bit in range(4, 32):
             checker.equal(path, "L1", f"CR bit {bit} inside the handler", before.cr[bit], registers.cr[bit])
+        checker.equal(path, "L1", "XER inside the handler", before.xer_word(), registers.xer_word())
         checker.equal(path, "L2", "livepatch_sp", plus(LIVEPATCH_SP, FRAME), self._sp(path))
         checker.equal(path, "L2", "r2 at -24(livepatch_sp)", facts["entry r2"], self._slot(path, 0))
         checker.equal(path, "L2", "return address at -16(livepatch_sp)", facts["link"], self._slot(path, 8))

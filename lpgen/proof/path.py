@@ -13,10 +13,26 @@ from dataclasses import dataclass, field
 from lpgen.kernel.checks import RED_ZONE
 from lpgen.proof.ground import LIVEPATCH_SP, R1, TOC, World, paca
 from lpgen.proof.memory import Bytes
+from lpgen.proof.outcome import signed16
 from lpgen.proof.semantics import NotModelledError, Outcome, execute
 from lpgen.proof.state import Registers
-from lpgen.proof.term import FALSE, TRUE, Term, base_and_offset, concat, const, extract, invert, plus, var
+from lpgen.proof.term import (
+    FALSE,
+    TRUE,
+    Term,
+    add,
+    base_and_offset,
+    concat,
+    const,
+    extract,
+    invert,
+    plus,
+    var,
+    variables,
+)
 
+# The extended opcode of stdux.
+STDUX = 181
 # More instructions than any way through the trampolines has.
 LONGEST = 3000
 
@@ -152,6 +168,8 @@ class Path:
         if region == "stack":
             if offset < self._reach() - RED_ZONE:
                 self._stray("load", size, self._where_in_stack(offset), "the red zone")
+            # What is down there may be another value as soon as r1 is above it again.
+            self.deepest = min(self.deepest, offset)
             return self.memory.load(region, offset, size)
         if region == "livepatch" and self.phase == "back" and offset + size > self.top:
             seen = "after it was lowered"
@@ -163,8 +181,15 @@ class Path:
                 "read back before livepatch_sp is lowered",
                 seen,
             )
-        if region in ("thread_info", "livepatch"):
+        if region == "livepatch":
+            self.highest = max(self.highest, offset + size)
             return self.memory.load(region, offset, size)
+        if region == "thread_info":
+            at = self.world.offsets.get("TI_livepatch_sp", fields.end)
+            if at <= offset and offset + size <= at + 8:
+                return self.memory.load(region, offset, size)
+            # Flags, for one: others set them at any time.
+            return self.fresh(8 * size, f"{offset}(thread_info)")
         return self._read_only(region, offset, size)
 
     def _read_only(self, region: str, offset: int, size: int) -> Term:
@@ -249,16 +274,21 @@ class Path:
         now = offset if base is R1 else 0
         return min(now, self.pending)
 
-    # stdu: the new r1, which the instruction sets behind its store.
+    # stdu, stdux: the new r1, which the instruction sets behind its store.
     @property
     def pending(self) -> int:
         """The offset of r1 behind the current instruction where that moves r1, else 0."""
-        word = self.world.words.get(self.pc, 0)
-        if word >> 26 == 62 and word & 3 == 1 and word >> 16 & 31 == 1:
-            low = word & 0xFFFC
-            base, offset = base_and_offset(plus(self.registers.gpr[1], low - 0x10000 if low & 0x8000 else low))
-            return offset if base is R1 else 0
-        return 0
+        word, gpr = self.world.words.get(self.pc, 0), self.registers.gpr
+        if word >> 16 & 31 != 1:
+            return 0
+        if word >> 26 == 62 and word & 3 == 1:
+            new = plus(gpr[1], signed16(word & ~3))
+        elif word >> 26 == 31 and word >> 1 & 0x3FF == STDUX:
+            new = add(gpr[1], gpr[word >> 11 & 31])
+        else:
+            return 0
+        base, offset = base_and_offset(new)
+        return offset if base is R1 else 0
 
     def _store_on_stack(self, offset: int, size: int, value: Term) -> None:
         fields = self.world.regions["stack"]
@@ -308,8 +338,9 @@ class Path:
             return
         elif offset + size > 24 + 24:
             self._stray("store", size, where, "the 24 bytes of the livepatch frame")
-        elif self.phase == "handler" and offset >= self.top:
-            self._stray("store", size, f"{offset - self.top:+}(livepatch_sp)", "filled after livepatch_sp is raised")
+        elif offset >= self.top:
+            allowed = "filled after livepatch_sp is raised" if self.phase == "handler" else "none above livepatch_sp"
+            self._stray("store", size, f"{offset - self.top:+}(livepatch_sp)", allowed)
         self.memory.store("livepatch", offset, size, value)
         self.highest = max(self.highest, offset + size)
 
@@ -328,6 +359,10 @@ class Path:
             outcome = execute(word, self.pc, self.registers, self)
         except NotModelledError as error:
             raise NotModelledError(f"{self.pc:#x}: {error}") from error
+        if self.pc in self.trace[:-1] and self._undefined(word):
+            raise NotModelledError(
+                f"{self.pc:#x}: {word:#010x} leaves another undefined value each time, and runs twice"
+            )
         if outcome.fault:
             raise DeadEnd("fault", self.pc, outcome.fault)
         if outcome.privileged:
@@ -338,6 +373,11 @@ class Path:
         self._to_any_cpu(before)
         self._interrupted()
         return outcome
+
+    def _undefined(self, word: int) -> bool:
+        """Tell whether an instruction, just executed, has left a variable of its own in its RT."""
+        own = f"@{self.pc:#x}"
+        return any(str(v.args[0]).endswith(own) for v in variables(self.registers.gpr[word >> 21 & 31]))
 
     def enter_handler(self, phase: str) -> None:
         """Note that livepatch_handler is reached, or that C returned into it: r1 has to be A's frame from here on."""

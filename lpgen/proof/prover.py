@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from lpgen.assembly import Unit
 from lpgen.contract.suite import applicable
 from lpgen.kernel.generations import Kernel
+from lpgen.machine.acceptance import check_entry_points, check_patch_points
 from lpgen.proof import smaller
 from lpgen.proof.checker import Checker, EnoughError, Refutation, StatementProof
 from lpgen.proof.ftrace import Entry, FtraceProof
@@ -59,22 +60,25 @@ class Proof:
 class Prover:
     """Proves the trampolines of ``unit``, or of what some replaced instructions make of them.
 
-    Raises LpgenError for a unit that lacks what the kernel needs, and when the solver does not load.
+    Raises LpgenError for a unit that lacks what the kernel needs or that ftrace would refuse to patch, and when the
+    solver does not load.
     """
 
     def __init__(self, kernel: Kernel, unit: Unit) -> None:
         self.kernel = kernel
         self.world = World(kernel, unit)
+        check_entry_points(kernel, self.world.image)
         self.solver = Solver()
 
     def run(self, words: Mapping[int, int] | None = None, *, first: bool = False) -> Proof:
         """Prove, with the instructions at the byte offsets ``words`` in .text replaced.
 
         ``first``: stop at the first refutation; other statements are undecided then. Raises LpgenError for an
-        instruction that is not modelled.
+        instruction that is not modelled, and for one that ftrace would refuse to patch.
         """
         begun, asked = time.perf_counter(), self.solver.questions
         world = self.world.with_words(words or {})
+        check_patch_points(self.kernel, world.image, lambda address: world.words.get(address, 0))
         checker = Checker(world, self.solver, applicable(self.kernel), first=first)
         start = world.text_range[0]
         with suppress(EnoughError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from lpgen.proof.ground import DIRECT, FLAG, World
 from lpgen.proof.path import Path
@@ -26,14 +26,16 @@ ROUTES = {
 class Case:
     """A case: its ``name`` in words, the ``conditions`` under which it is one, and the gates that it comes by.
 
-    ``gates`` are kinds with the statement that asks for each. ``nobody``: no statement says what comes then.
+    ``gates`` are kinds with the statement that asks for each. ``nobody``: no statement says what comes then. ``off``:
+    tracing is off in the paca; ``either``: the direct trampoline will do as well as B's body.
     """
 
     name: str
     conditions: tuple[Term, ...] = ()
     gates: tuple[tuple[str, str], ...] = ()
     nobody: bool = False
-    edits: bool = field(default=False)
+    off: bool = False
+    either: bool = False
 
 
 def nonzero(term: Term) -> Term:
@@ -48,7 +50,15 @@ def cases(world: World, path: Path, *, lean: bool) -> list[Case]:
     on: tuple[Term, ...] = ()
     if "tracing_switch" in features:
         off = equal(FLAG, const(8, 0))
-        found.append(Case("tracing is off in the paca", (off,), (("body", "X1"),)))
+        body_alone, name = (("body", "X1"),), "tracing is off in the paca"
+        if "direct_calls" in features:
+            # Section 7 says both of what comes then: on in B, and on in the direct trampoline.
+            found.append(
+                Case(f"{name}, ops->direct_call is set", (off, nonzero(DIRECT)), body_alone, off=True, either=True)
+            )
+            found.append(Case(name, (off, equal(DIRECT, const(64, 0))), body_alone, off=True))
+        else:
+            found.append(Case(name, (off,), body_alone, off=True))
         on = (invert(off),)
     if "direct_calls" in features:
         found.append(Case("ops->direct_call is set", (*on, nonzero(DIRECT)), (("direct", "S7"),)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lpgen.proof.calls import ADDRESS_ZEROS, any_registers, called
 from lpgen.proof.checker import Checker
 from lpgen.proof.explore import Explorer, came_to
+from lpgen.proof.frames import return_slot, stack_stores
 from lpgen.proof.ground import ENTRY_LR, R1, RETURN, TOC, World
 from lpgen.proof.path import DeadEnd, Path
 from lpgen.proof.scenario import ROUTES
@@ -24,6 +25,7 @@ def mcount(world: World, checker: Checker, symbol: str) -> None:
     world.prepare(path.memory)
     checker.case = "the call site is not patched yet"
     for one, event in Explorer(world, checker).events(path):
+        stack_stores(one, checker)
         checker.where = "in B"
         registers = one.registers
         if event.kind != "jump" or event.target is None or not checker.certain(one, equal(event.target, ENTRY_LR)):
@@ -38,6 +40,7 @@ def mcount(world: World, checker: Checker, symbol: str) -> None:
         checker.equal(one, "S8m", "CR", entry.cr_word(), registers.cr_word())
         checker.equal(one, "S8m", "XER", entry.xer_word(), registers.xer_word())
         checker.equal(one, "S8m", "MSR", entry.msr, registers.msr)
+        return_slot(one, checker, "S8m", (RETURN, world.slot_before))
 
 
 def return_to_handler(world: World, checker: Checker) -> None:
@@ -50,6 +53,7 @@ def return_to_handler(world: World, checker: Checker) -> None:
     checker.case = "B returns to return_to_handler"
     explorer = Explorer(world, checker)
     for one, event in explorer.events(path):
+        stack_stores(one, checker)
         checker.where = "at the call to ftrace_return_to_handler"
         if event.kind != "unhook":
             checker.where = "on the way"
@@ -62,7 +66,6 @@ def return_to_handler(world: World, checker: Checker) -> None:
         base, r1 = base_and_offset(registers.gpr[1])
         results: dict[int, Term] = {3: left.gpr[3], 4: left.gpr[4]}
         if base is R1:
-            checker.equal(one, "T2", "24(frame)", left.gpr[2], one.memory.load("stack", r1 + 24, 8))
             above, offset = base_and_offset(one.memory.load("stack", r1, 8))
             holds = above is R1 and r1 < offset <= 0
             seen = show(one.memory.load("stack", r1, 8))
@@ -80,6 +83,7 @@ def return_to_handler(world: World, checker: Checker) -> None:
                 results[number] = var(64, f"unhook.gpr{number}")
                 one.memory.store("stack", regs + 8 * number, 8, results[number])
         for back, end_event in explorer.events(one):
+            stack_stores(back, checker)
             checker.where = "back in A"
             registers = back.registers
             target = end_event.target
