@@ -106,6 +106,8 @@ def refutation_lines(result: ProofResult, id_: str, shown: Shown, width: int = 8
     values = [f"{name} = {value:#x}" for name, value in one.values.items()]
     if values:
         yield from wrapped(", ".join(values), width, _LABEL, first="  values       ", lines=8)
+    if not shown.sought:
+        return
     if shown.replay is None:
         said = "no call that was tried shows it in the emulator: its values need what the emulated world does not have"
         yield from wrapped(said, width, _LABEL, first="  replay       ")
