@@ -88,7 +88,8 @@ class Explorer:
         taken, not_taken = self.ways(path, condition)
         if taken and not_taken:
             if path.trace.count(pc) > MOST_TURNS:
-                raise LpgenError(f"{pc:#x}: a loop that ends when values say so: no proof follows it to its end")
+                path.pc = pc
+                raise LpgenError(f"{path.place}: a loop that ends when values say so: no proof follows it to its end")
             other = path.fork()
             other.assume(invert(condition))
             ahead.append((other, None))

@@ -329,7 +329,6 @@ class FtraceProof:
         assert event.target is not None
         path.events = (*path.events, wanted)
         on: list[Path] = []
-        out_of_line = "out_of_line" in features
         link = path.facts.get("link", RETURN)
         if wanted == "direct":
             checker.where = "at the direct trampoline"
@@ -352,14 +351,20 @@ class FtraceProof:
             checker.equal(path, "S8", "CTR (nip)", self.world.nip, registers.ctr)
             checker.equal(path, "S8", "16(A's frame)", returns, self._dword(path, 16))
         else:
-            checker.equal(path, "X1", "r0", link, registers.gpr[0])
-            through_stub = out_of_line and event.target is ENTRY_LR
-            if not through_stub and not (out_of_line and wanted == "redirected"):
-                checker.equal(path, "X1", "LR", link, registers.lr)
-            self._return_slot(path, "X1")
+            self._returns_to_a(path, event.target, wanted)
         if case.off:
             self._as_at_entry(path)
         return on
+
+    def _returns_to_a(self, path: Path, target: Term, wanted: str) -> None:
+        """Ask for what makes B return to A: r0, LR, where the stub does not set it, and 16(A's frame)."""
+        checker, registers = self.checker, path.registers
+        out_of_line, link = "out_of_line" in self.world.features, path.facts.get("link", RETURN)
+        checker.equal(path, "X1", "r0", link, registers.gpr[0])
+        through_stub = out_of_line and target is ENTRY_LR
+        if not through_stub and not (out_of_line and wanted == "redirected"):
+            checker.equal(path, "X1", "LR", link, registers.lr)
+        self._return_slot(path, "X1")
 
     def _as_at_entry(self, path: Path) -> None:
         checker, registers, entry = self.checker, path.registers, self.entry
@@ -379,12 +384,13 @@ class FtraceProof:
         path.facts["stub_direct_tramp"] = TRUE
         path.events = (*path.events[:-1], "direct")
         for one, event in self.explorer.events(path):
+            stack_stores(one, self.checker)
             self.checker.where = "behind ftrace_stub_direct_tramp"
             if event.kind != "jump" or event.target is None or not self._goes_to(one, "body", event.target):
                 self.checker.broken(one, "S7", event.address, "where it went", ROUTES["body"], came_to(event))
                 continue
             self._registers_on(one, "X1")
-            self.checker.equal(one, "X1", "r0", one.facts["link"], one.registers.gpr[0])
+            self._returns_to_a(one, event.target, "body")
         return []
 
     def _handler(self, path: Path) -> list[Path]:

@@ -358,11 +358,10 @@ class Path:
         try:
             outcome = execute(word, self.pc, self.registers, self)
         except NotModelledError as error:
-            raise NotModelledError(f"{self.pc:#x}: {error}") from error
+            raise NotModelledError(f"{self.place}: {error}") from error
         if self.pc in self.trace[:-1] and self._undefined(word):
-            raise NotModelledError(
-                f"{self.pc:#x}: {word:#010x} leaves another undefined value each time, and runs twice"
-            )
+            what = f"{word:#010x} leaves another undefined value each time, and runs twice"
+            raise NotModelledError(f"{self.place}: {what}")
         if outcome.fault:
             raise DeadEnd("fault", self.pc, outcome.fault)
         if outcome.privileged:
@@ -373,6 +372,12 @@ class Path:
         self._to_any_cpu(before)
         self._interrupted()
         return outcome
+
+    @property
+    def place(self) -> str:
+        """Where the current instruction is: its line and text if there are any."""
+        line = self.world.image.line_at(self.pc)
+        return f"{self.pc:#x}" if line is None else f"{line.place}: {line.text}"
 
     def _undefined(self, word: int) -> bool:
         """Tell whether an instruction, just executed, has left a variable of its own in its RT."""

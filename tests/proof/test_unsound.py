@@ -166,3 +166,19 @@ def test_the_r2_of_b_is_where_return_to_handler_likes_it() -> None:
     at = text.index(HOOK)
     text = text[:at] + text[at:].replace("ld\tr2, STK_GOT(r1)", "ld\tr2, 16+32(r1)").replace("-48(r1)", "-64(r1)")
     assert proved("6.8", text.replace("addi\tr1, r1, 48", "addi\tr1, r1, 64")).holds
+
+
+@pytest.mark.parametrize(
+    ("code", "statement"),
+    [
+        ("\tstd\tr3, 16(r1)\n", "X1"),
+        # To nip itself, where no stub sets LR.
+        (
+            "\tmflr\tr11\n\tlwz\tr12, 4(r11)\n\txoris\tr12, r12, 0x4a00\n\taddis\tr12, r12, -0x200\n"
+            "\tadd\tr12, r12, r11\n\taddi\tr12, r12, 4\n\tmtctr\tr12\n\tbctr\n",
+            "X1",
+        ),
+    ],
+)
+def test_ftrace_stub_direct_tramp(code: str, statement: str) -> None:
+    assert statement in proved("6.18", behind("6.18", "_GLOBAL(ftrace_stub_direct_tramp)\n", code)).refuted
