@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lpgen.proof.ground import DIRECT, FLAG, World
+from lpgen.proof.ground import DIRECT, FLAG, FUNC, World
 from lpgen.proof.path import Path
 from lpgen.proof.term import Term, const, equal, invert
 
@@ -67,6 +67,11 @@ def cases(world: World, path: Path, *, lean: bool) -> list[Case]:
     body = (*graph, ("body", "X1"))
     if path.tracing is False:
         return [*found, Case("no tracer is patched in", on, body)]
+    if "call_ops" in features and path.tracing is None:
+        # Nobody has called ops->func yet: that it is ftrace_stub, which would do nothing, may have been seen before.
+        stub = equal(FUNC, const(64, world.symbols["ftrace_stub"]))
+        found.append(Case("no tracer is patched in", (*on, stub), body))
+        on = (*on, invert(stub))
     tracer = ("tracer", "T1")
     if "tracer" not in path.events:
         return [*found, Case("a tracer is patched in", on, (tracer,))]

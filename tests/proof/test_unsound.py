@@ -182,3 +182,22 @@ def test_the_r2_of_b_is_where_return_to_handler_likes_it() -> None:
 )
 def test_ftrace_stub_direct_tramp(code: str, statement: str) -> None:
     assert statement in proved("6.18", behind("6.18", "_GLOBAL(ftrace_stub_direct_tramp)\n", code)).refuted
+
+
+def test_a_tracer_that_is_ftrace_stub_need_not_be_called() -> None:
+    """As well as to call it, ops->func may be compared with it first."""
+    address = "".join(
+        f"\t{how}\n"
+        for how in (
+            "lis\tr0, ftrace_stub@highest",
+            "ori\tr0, r0, ftrace_stub@higher",
+            "sldi\tr0, r0, 32",
+            "oris\tr0, r0, ftrace_stub@high",
+            "ori\tr0, r0, ftrace_stub@l",
+        )
+    )
+    func, behind_it = "\tld\tr12, FTRACE_OPS_FUNC(r5)", "\n\t/* X1: what the tracer left in nip and link"
+    text = edited("6.18", func, address + func + "\n\tcmpd\tr12, r0\n\tbeq\t6f\n", LEAN)
+    at = text.index(behind_it, text.index(LEAN))
+    assert proved("6.18", text[:at] + "6:\n" + text[at:]).holds
+    assert "T1" in proved("6.18", (text[:at] + "6:\n" + text[at:]).replace("beq\t6f", "bge\t6f")).refuted
