@@ -154,7 +154,7 @@ class Path:
         region, offset = self._where(address, "load")
         if region == "":
             found = self.world.absolute(offset, size)
-            if found is None and any(offset < at + 4 and at < offset + size for at in self.world.patched):
+            if found is None and self.world.changes(offset, size):
                 # Whether a tracer is patched in may change at any time.
                 found = self.fresh(8 * size, "what ftrace writes")
             if found is None:

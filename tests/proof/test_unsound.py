@@ -201,3 +201,22 @@ def test_a_tracer_that_is_ftrace_stub_need_not_be_called() -> None:
     at = text.index(behind_it, text.index(LEAN))
     assert proved("6.18", text[:at] + "6:\n" + text[at:]).holds
     assert "T1" in proved("6.18", (text[:at] + "6:\n" + text[at:]).replace("beq\t6f", "bge\t6f")).refuted
+
+
+@pytest.mark.parametrize(
+    ("version", "area", "statement"), [("6.8", "ftrace_tramp_text", "T1"), ("6.18", "ftrace_ool_stub_text", "T1")]
+)
+def test_what_ftrace_writes_is_not_what_was_assembled(version: str, area: str, statement: str) -> None:
+    load = "".join(
+        f"\t{how}\n"
+        for how in (
+            f"lis\tr12, {area}@highest",
+            f"ori\tr12, r12, {area}@higher",
+            "sldi\tr12, r12, 32",
+            f"oris\tr12, r12, {area}@high",
+            f"ori\tr12, r12, {area}@l",
+            "lwz\tr12, 8(r12)",
+            "cmpwi\tr12, 0",
+        )
+    )
+    assert statement in proved(version, behind(version, LEAN, load + NOWHERE)).refuted
