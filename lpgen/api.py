@@ -277,7 +277,7 @@ def prove_unit(kernel: Kernel, unit: Unit, *, replays: bool = True) -> ProofResu
     for id_ in proof.refuted:
         refutations = proof.statements[id_].refutations
         if not replays:
-            shown[id_] = Shown(refutations[0], None)
+            shown[id_] = Shown(refutations[0], None, sought=False)
             continue
         replayer = replayer or Replayer(kernel, unit, prover.world, prover.solver)
         shown[id_] = Shown(*replayer.replay(refutations))

@@ -24,7 +24,7 @@ from lpgen.commands.options import (
 )
 from lpgen.errors import LpgenError
 from lpgen.kernel.generations import settings_of
-from lpgen.report.files import make_directory, read_standard_input, write_all_atomic, write_out
+from lpgen.report.files import check_directory, make_directory, read_standard_input, write_all_atomic, write_out
 
 if TYPE_CHECKING:
     from lpgen.assembly.unit import Which
@@ -87,6 +87,9 @@ def command(
         raise LpgenError("--style is for what lpgen emits", hint="leave it out: a FILE of either style will do")
     if out_dir == "":
         raise LpgenError("--out-dir names no directory", hint="give a directory")
+    if not no_replay:
+        # Before the proof: it takes a while.
+        check_directory(Path(out_dir))
     kernel = chosen_kernel(version, config, offsets, vmlinux, build, file)
     directory = templates_dir(templates)
     entries = chosen_entries(entry, file)
@@ -113,13 +116,15 @@ def command(
         build=build,
         itself=unit.fixed is not None,
     )
-    where = Path(out_dir)
-    replays = {id_: shown for id_, shown in result.shown.items() if shown.replay is not None}
+    replays = {}
+    for id_, shown in result.shown.items():
+        if shown.replay is not None:
+            path = Path(out_dir) / f"prove-{id_}.json"
+            replays[path] = replay_text(shown.replay)
+            shown.file = str(path)
     if replays:
-        make_directory(where)
-    for id_, shown in replays.items():
-        shown.file = str(where / f"prove-{id_}.json")
-    write_all_atomic({Path(s.file): replay_text(s.replay) for s in replays.values() if s.replay is not None})
+        make_directory(Path(out_dir))
+        write_all_atomic(replays)
     if as_json:
         from lpgen.report.json_proof import proof_json
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
 
 from lpgen.assembly import Image, Unit
 from lpgen.assembly.read_linked import TRAMP_BYTES
 from lpgen.errors import LpgenError
 from lpgen.kernel.generations import Kernel
 from lpgen.machine.code import NOP
-from lpgen.machine.engine import branch, words
+from lpgen.machine.engine import Engine, branch, words
 
 
 def check_entry_points(kernel: Kernel, image: Image) -> None:
@@ -66,26 +66,35 @@ def _check_areas(kernel: Kernel, unit: Unit) -> None:
         )
 
 
-class Memory(Protocol):
-    """What the instructions are read from."""
-
-    def read(self, address: int, size: int) -> bytes:
-        """Return ``size`` bytes at ``address``."""
-        ...
-
-
 # Address, and the bytes there before and after ftrace patched it.
 Patch = tuple[int, bytes, bytes]
+# Returns the word at an address.
+Fetch = Callable[[int], int]
 
 
-def patch_points(kernel: Kernel, image: Image, engine: Memory, tracer: int) -> dict[str, list[Patch]]:
+def patch_points(kernel: Kernel, image: Image, engine: Engine, tracer: int) -> dict[str, list[Patch]]:
     """Return what ftrace patches for a tracer and for the graph tracer.
 
     Checks that it would find what it expects, as it refuses to patch anything else. Raises LpgenError.
     """
+    check_patch_points(kernel, image, lambda address: int.from_bytes(engine.read(address, 4), "little"))
+    symbols = image.symbols
+    patches: dict[str, list[Patch]] = {"tracer": [], "graph": []}
+    for name in (s.name for s in kernel.symbols if s.name in ("ftrace_call", "ftrace_regs_call")):
+        call = symbols[name]
+        patches["tracer"].append((call, engine.read(call, 4), words(branch(call, tracer, link=True))))
+    if "graph_hook" in kernel.features:
+        hook = symbols["ftrace_graph_call"]
+        to = branch(hook, symbols["ftrace_graph_caller"])
+        patches["graph"].append((hook, engine.read(hook, 4), words(to)))
+    return patches
+
+
+def check_patch_points(kernel: Kernel, image: Image, fetch: Fetch) -> None:
+    """Check that ftrace would find what it expects, as it refuses to patch anything else. Raises LpgenError."""
 
     def expect(address: int, word: int, where: str, text: str) -> None:
-        seen = int.from_bytes(engine.read(address, 4), "little")
+        seen = fetch(address)
         if seen != word:
             raise LpgenError(
                 f"{image.unit.name}: {where} holds {seen:08x}, ftrace patches only {word:08x} ({text})",
@@ -93,16 +102,11 @@ def patch_points(kernel: Kernel, image: Image, engine: Memory, tracer: int) -> d
             )
 
     symbols = image.symbols
-    patches: dict[str, list[Patch]] = {"tracer": [], "graph": []}
     for name in (s.name for s in kernel.symbols if s.name in ("ftrace_call", "ftrace_regs_call")):
         call = symbols[name]
         expect(call, branch(call, symbols["ftrace_stub"], link=True), name, "bl ftrace_stub")
         if "call_with_nop" in kernel.features:
             expect(call + 4, NOP, f"{name}+4", "nop")
-        patches["tracer"].append((call, engine.read(call, 4), words(branch(call, tracer, link=True))))
     if "graph_hook" in kernel.features:
         hook = symbols["ftrace_graph_call"]
         expect(hook, branch(hook, symbols["ftrace_graph_stub"]), "ftrace_graph_call", "b ftrace_graph_stub")
-        to = branch(hook, symbols["ftrace_graph_caller"])
-        patches["graph"].append((hook, engine.read(hook, 4), words(to)))
-    return patches

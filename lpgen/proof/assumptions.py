@@ -59,6 +59,12 @@ _ALL = (
         "the offsets come from asm-offsets.h, DWARF or BTF of the kernel",
     ),
     Assumption(
+        "ftrace",
+        "what a call finds of ops, ops->func, ops->direct_call and of what ftrace patches stays so until the call has "
+        "gone on in B or C: no tracing is switched on or off meanwhile",
+        "none: `lpgen verify` changes none of it either",
+    ),
+    Assumption(
         "nesting",
         "C, the tracer and interrupts leave livepatch_sp and what is below it as they found it: L4 and L6 of the calls "
         "inside, by induction over their depth",

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 from lpgen.proof.ground import World
 from lpgen.proof.path import Path, Way
-from lpgen.proof.reading import show
+from lpgen.proof.reading import evaluate, show
 from lpgen.proof.solver import Solver, UndecidedError
-from lpgen.proof.term import FALSE, TRUE, Term, equal, invert
+from lpgen.proof.state import Registers
+from lpgen.proof.term import FALSE, TRUE, Term, const, equal, invert, signed, sub
 
 # Of each statement so many refutations are kept; a wrong trampoline may have thousands.
 KEPT = 16
@@ -70,6 +71,14 @@ class Checker:
         self.where = ""
         self._first = first
 
+    def begin(self, registers: Registers, symbol: str, phase: str = "ftrace") -> Path:
+        """Return a path that starts at ``symbol`` with ``registers``, r13 being the paca."""
+        path = Path(self.world, self.report, self.differs, self.find, registers, self.world.symbols[symbol])
+        path.entry, path.phase = symbol, phase
+        registers.gpr[13] = path.paca
+        self.world.prepare(path.memory)
+        return path
+
     # Conditions
 
     def possible(self, path: Path, *conditions: Term) -> bool:
@@ -87,6 +96,28 @@ class Checker:
     def certain(self, path: Path, condition: Term, *also: Term) -> bool:
         """Tell whether ``condition`` holds on the path, where ``also`` hold."""
         return path.knows(condition) is True or not self.possible(path, invert(condition), *also)
+
+    def find(self, path: Path, address: Term) -> tuple[str, int] | None:
+        """Return region and offset of an address that the solver shows to be a region's base and a number.
+
+        None if it is none of all, or not always the same.
+        """
+        if address.op == "var":
+            return None
+        try:
+            values = self.solver.model(path.conditions)
+        except UndecidedError:
+            return None
+        if values is None:
+            return None
+        for base, region in self.world.bases.items():
+            distance = sub(address, base)
+            offset = signed(evaluate(distance, values), 64)
+            fields = self.world.regions[region]
+            inside = fields.first <= offset < fields.end
+            if inside and self.certain(path, equal(distance, const(64, offset))):
+                return region, offset
+        return None
 
     # Statements
 

@@ -243,8 +243,16 @@ def _from_msr(word: int) -> Handler:
 
 
 def _to_msr(word: int) -> Handler:
-    done = Outcome(privileged="MSR")
-    return lambda address, registers, memory: done
+    done, rs = Outcome(privileged="MSR"), word >> 21 & 31
+    # With L = 1 no more than EE and RI are set (book III, 5.4.1).
+    mask = 0x8002 if word >> 16 & 1 else (1 << 64) - 1
+
+    def run(address: int, registers: Registers, memory: Memory) -> Outcome:
+        kept, set_ = both(registers.msr, const(64, ~mask)), both(registers.gpr[rs], const(64, mask))
+        registers.msr = either(kept, set_)
+        return done
+
+    return run
 
 
 # The rest

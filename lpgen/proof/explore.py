@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from lpgen.errors import LpgenError
 from lpgen.proof.checker import Checker
 from lpgen.proof.ground import FUNC, World
 from lpgen.proof.path import DeadEnd, Path
 from lpgen.proof.reading import show
 from lpgen.proof.scenario import ROUTES
 from lpgen.proof.term import TRUE, Term, const, equal, invert
+
+# As often a path may come to one branch that can go both ways; more paths than any trampolines have.
+MOST_TURNS, MOST_PATHS = 16, 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,8 @@ class Explorer:
                 event = Event("dead", end.pc, None, end.what)
             self._checker.covered.update(one.trace)
             self._checker.paths += event.kind in ("jump", "trap", "dead")
+            if self._checker.paths > MOST_PATHS:
+                raise LpgenError(f"more than {MOST_PATHS:,} paths: no proof follows them all")
             yield one, event
 
     def _step(self, path: Path, ahead: Ahead) -> Event | None:
@@ -71,6 +77,8 @@ class Explorer:
                 path.pass_over(pc)
                 path.pc = self._world.symbols["ftrace_graph_caller"]
                 return None
+        elif pc in self._calls or pc == self._graph_call:
+            raise DeadEnd("fault", pc, "an instruction that ftrace patches: it calls the tracer once more")
         outcome = path.step()
         path.pc = pc + 4
         if outcome.trap is not None:
@@ -80,6 +88,9 @@ class Explorer:
         condition = outcome.branch if outcome.branch is not None else TRUE
         taken, not_taken = self.ways(path, condition)
         if taken and not_taken:
+            if path.trace.count(pc) > MOST_TURNS:
+                path.pc = pc
+                raise path.error("a loop that ends when values say so: no proof follows it to its end")
             other = path.fork()
             other.assume(invert(condition))
             ahead.append((other, None))

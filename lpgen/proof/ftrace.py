@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from lpgen.proof.calls import ADDRESS_ZEROS, EDITED, any_registers, called, tracer_writes
 from lpgen.proof.checker import Checker
 from lpgen.proof.explore import Event, Explorer, came_to
+from lpgen.proof.frames import return_slot, stack_stores
 from lpgen.proof.ground import DIRECT, ENTRY_LR, FUNC, OPS, R1, RETURN, TOC, World
 from lpgen.proof.livepatch import LivepatchProof
 from lpgen.proof.path import DeadEnd, Path
@@ -50,13 +51,9 @@ class FtraceProof:
 
     def run(self) -> None:
         """Follow all paths."""
-        path = Path(
-            self.world, self.checker.report, self.checker.differs, self.entry.copy(), self.world.symbols[self.symbol]
-        )
-        path.entry, path.lean = self.symbol, self.lean
-        path.registers.gpr[13] = path.paca
+        path = self.checker.begin(self.entry.copy(), self.symbol)
+        path.lean = self.lean
         path.facts["entry r2"] = self.entry.gpr[2]
-        self.world.prepare(path.memory)
         ahead = [path]
         while ahead:
             for one, event in self.explorer.events(ahead.pop()):
@@ -69,7 +66,7 @@ class FtraceProof:
         """Judge where a path came to; return the paths that go on from there."""
         on: list[Path] = []
         stops = False
-        self._stack_stores(path)
+        stack_stores(path, self.checker)
         possible = [c for c in cases(self.world, path, lean=self.lean) if self.checker.possible(path, *c.conditions)]
         for case in possible:
             if case.nobody:
@@ -91,13 +88,12 @@ class FtraceProof:
         wanted, statement = gates[index] if index < len(gates) else gates[-1]
         checker, features = self.checker, self.world.features
         if event.kind == "kprobe" and "kprobe_test" not in features:
-            called(path, "kprobe")
-            return [path]
+            return self._unasked_kprobe(path)
         if event.kind == "handler":
             if wanted == "c":
                 return self._handler(path)
         elif event.kind == "jump" and event.target is not None:
-            if case.switched_off and self._goes_to(path, "direct", event.target):
+            if case.either and self._goes_to(path, "direct", event.target):
                 wanted = "direct"
             if wanted in ("body", "redirected", "direct") and self._goes_to(path, wanted, event.target):
                 return self._left(path, event, wanted, case)
@@ -145,22 +141,6 @@ class FtraceProof:
         for bit in CR_KEPT:
             checker.equal(path, statement, f"CR bit {bit}", entry.cr[bit], registers.cr[bit])
         checker.equal(path, statement, "MSR", entry.msr, registers.msr)
-
-    def _stack_stores(self, path: Path) -> None:
-        """Ask that what was stored below A's frame came to lie inside the new frames."""
-        checker = self.checker
-        checker.count("T5")
-        for store in path.stores:
-            if store.offset < path.lowest:
-                checker.report(
-                    path,
-                    "T5",
-                    store.pc,
-                    f"store of {store.size} bytes",
-                    "inside the new frames or at 16(A's frame)",
-                    f"{store.offset}(A's frame)",
-                )
-        path.stores.clear()
 
     def _dword(self, path: Path, offset: int) -> Term:
         return path.memory.load("stack", offset, 8)
@@ -297,6 +277,13 @@ class FtraceProof:
         path.registers.gpr[3] = path.facts["kprobe"] = sext(var(32, "kprobe.answer"), 64)
         return [path]
 
+    def _unasked_kprobe(self, path: Path) -> list[Path]:
+        """Let is_current_kprobe_addr be called, any number of times, where its answer decides nothing."""
+        r1 = self._called_from(path, "T5", "at the call to is_current_kprobe_addr")
+        self._frame_below(path, "T5", r1)
+        called(path, f"kprobe~{len(path.trace)}")
+        return [path]
+
     def _graph(self, path: Path, event: Event) -> list[Path]:
         checker, gpr = self.checker, path.registers.gpr
         r1 = self._called_from(path, "S8", "at the call to prepare_ftrace_return")
@@ -326,7 +313,6 @@ class FtraceProof:
         assert event.target is not None
         path.events = (*path.events, wanted)
         on: list[Path] = []
-        out_of_line = "out_of_line" in features
         link = path.facts.get("link", RETURN)
         if wanted == "direct":
             checker.where = "at the direct trampoline"
@@ -337,6 +323,9 @@ class FtraceProof:
             if "orig_gpr3" in path.facts:
                 on = self._stub_direct_tramp(path)
             return on
+        if wanted == "body" and "graph_hook" in features and path.graph is None and not case.off:
+            checker.where = "on the way"
+            checker.broken(path, "S8", event.address, "past ftrace_graph_call", ROUTES["graph"], ROUTES["body"])
         checker.where = "in B" if wanted == "body" else ROUTES[wanted]
         self._registers_on(path, "X1")
         if path.graph and "graph" in path.facts:
@@ -346,14 +335,20 @@ class FtraceProof:
             checker.equal(path, "S8", "CTR (nip)", self.world.nip, registers.ctr)
             checker.equal(path, "S8", "16(A's frame)", returns, self._dword(path, 16))
         else:
-            checker.equal(path, "X1", "r0", link, registers.gpr[0])
-            through_stub = out_of_line and event.target is ENTRY_LR
-            if not through_stub and not (out_of_line and wanted == "redirected"):
-                checker.equal(path, "X1", "LR", link, registers.lr)
-            self._return_slot(path, "X1")
-        if case.switched_off:
+            self._returns_to_a(path, event.target, wanted)
+        if case.off:
             self._as_at_entry(path)
         return on
+
+    def _returns_to_a(self, path: Path, target: Term, wanted: str) -> None:
+        """Ask for what makes B return to A: r0, LR, where the stub does not set it, and 16(A's frame)."""
+        checker, registers = self.checker, path.registers
+        out_of_line, link = "out_of_line" in self.world.features, path.facts.get("link", RETURN)
+        checker.equal(path, "X1", "r0", link, registers.gpr[0])
+        through_stub = out_of_line and target is ENTRY_LR
+        if not through_stub and not (out_of_line and wanted == "redirected"):
+            checker.equal(path, "X1", "LR", link, registers.lr)
+        self._return_slot(path, "X1")
 
     def _as_at_entry(self, path: Path) -> None:
         checker, registers, entry = self.checker, path.registers, self.entry
@@ -364,13 +359,8 @@ class FtraceProof:
         checker.equal(path, "X1", "XER", entry.xer_word(), registers.xer_word())
 
     def _return_slot(self, path: Path, statement: str) -> None:
-        """Ask for 16(A's frame): A's return address, or what was there."""
-        seen = self._dword(path, 16)
-        allowed = [RETURN, path.facts.get("link", RETURN), self.world.slot_before]
-        if any(seen is one for one in allowed):
-            self.checker.count(statement)
-            return
-        self.checker.equal(path, statement, "16(A's frame)", RETURN, seen)
+        allowed = (RETURN, path.facts.get("link", RETURN), self.world.slot_before)
+        return_slot(path, self.checker, statement, allowed)
 
     def _stub_direct_tramp(self, path: Path) -> list[Path]:
         """Follow the direct trampoline that is one of the trampolines' own: it returns at once."""
@@ -378,12 +368,13 @@ class FtraceProof:
         path.facts["stub_direct_tramp"] = TRUE
         path.events = (*path.events[:-1], "direct")
         for one, event in self.explorer.events(path):
+            stack_stores(one, self.checker)
             self.checker.where = "behind ftrace_stub_direct_tramp"
             if event.kind != "jump" or event.target is None or not self._goes_to(one, "body", event.target):
                 self.checker.broken(one, "S7", event.address, "where it went", ROUTES["body"], came_to(event))
                 continue
             self._registers_on(one, "X1")
-            self.checker.equal(one, "X1", "r0", one.facts["link"], one.registers.gpr[0])
+            self._returns_to_a(one, event.target, "body")
         return []
 
     def _handler(self, path: Path) -> list[Path]:

@@ -5,13 +5,12 @@ Each address has to be one region's base and a distance. That regions do not ove
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass
 
 from lpgen.assembly import Image, Unit
 from lpgen.kernel.generations import Kernel
-from lpgen.machine.acceptance import check_entry_points, patch_points
 from lpgen.machine.linking import ground_of, linked
 from lpgen.machine.places import GATES, STACK_END_MAGIC, Ground
 from lpgen.machine.scan import bug_entries
@@ -72,7 +71,6 @@ class World:
         if not {"kprobe_test", "two_entries"} & kernel.features:
             del wanted["is_current_kprobe_addr"]
         self.image: Image = linked(unit, kernel, self.ground, wanted)
-        check_entry_points(kernel, self.image)
         self.symbols = self.image.symbols
         self.gates = {functions[name]: GATES[name] for name in wanted}
         fixed = self.image.unit.fixed
@@ -85,7 +83,7 @@ class World:
         self.words = {at: int.from_bytes(self.image_bytes(at, 4) or b"", "little") for at in range(start, end & ~3, 4)}
         named = ("ftrace_call", "ftrace_regs_call", "ftrace_graph_call")
         self.patched = frozenset(self.symbols[name] for name in named if name in self.symbols)
-        self.check_patched()
+        self._written = list(self._written_by_others())
         self.regions = self._regions()
         info = TASK_INFO
         if "thread_info_on_stack" in self.features:
@@ -108,14 +106,6 @@ class World:
         start = self.image.addresses[".text"]
         return start, start + len(section.data)
 
-    def read(self, address: int, size: int) -> bytes:
-        """Return the bytes of instructions, as acceptance.Memory; zeros where there are none."""
-        return b"".join(self.words.get(at, 0).to_bytes(4, "little") for at in range(address, address + size, 4))
-
-    def check_patched(self) -> None:
-        """Raise LpgenError when what ftrace patches is not what it expects to find there."""
-        patch_points(self.kernel, self.image, self, self.symbols["ftrace_stub"])
-
     def image_bytes(self, address: int, size: int) -> bytes | None:
         """Return bytes of the linked trampolines and their data, None where there are none."""
         for start, end, data in self._data:
@@ -125,7 +115,7 @@ class World:
 
     def absolute(self, address: int, size: int) -> Term | None:
         """Return what is at an address that is a number, None where no memory is known to be."""
-        if any(address < at + 4 and at < address + size for at in self.patched):
+        if self.changes(address, size):
             return None
         data = self.image_bytes(address, size)
         if data is not None:
@@ -134,6 +124,21 @@ class World:
         if pointer <= address and address + size <= pointer + 8:
             return extract(OPS, 8 * (address - pointer + size) - 1, 8 * (address - pointer))
         return None
+
+    def changes(self, address: int, size: int) -> bool:
+        """Tell whether others may write to these bytes of the trampolines, or of their data, at any time."""
+        return any(address < end and start < address + size for start, end in self._written)
+
+    def _written_by_others(self) -> Iterator[tuple[int, int]]:
+        """Yield what ftrace patches, the stubs and trampolines that it writes, and data that may be written to."""
+        yield from ((at, at + 4) for at in self.patched)
+        if "out_of_line" in self.features and "ftrace_ool_stub_text" in self.symbols:
+            start = self.symbols["ftrace_ool_stub_text"]
+            yield start, start + self.kernel.stub_count * self.offsets["FTRACE_OOL_STUB_SIZE"]
+        for name, start in self.image.addresses.items():
+            section = self.image.unit.sections.get(name)
+            if section is not None and "w" in section.flags:
+                yield start, start + section.size
 
     def bug_flags(self) -> dict[int, int]:
         """Return the flags of each entry in __bug_table, by the address that it is for."""

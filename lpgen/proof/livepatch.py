@@ -59,6 +59,11 @@ class LivepatchProof:
     def _sp(self, path: Path) -> Term:
         return path.memory.load("thread_info", self.world.offsets["TI_livepatch_sp"], 8)
 
+    def _own_sp(self, path: Path, done: str) -> None:
+        """Ask that it was the current thread's livepatch_sp, and no other, that was ``done``."""
+        wanted = f"{done} in this thread's thread_info"
+        self.checker.true(path, "L7", "livepatch_sp", TRUE if path.stored_sp else FALSE, wanted, "not stored there")
+
     def _slot(self, path: Path, offset: int) -> Term:
         return path.memory.load("livepatch", offset, 8)
 
@@ -71,6 +76,7 @@ class LivepatchProof:
             checker.equal(path, "L1", what, before.gpr[number], registers.gpr[number])
         for bit in range(4, 32):
             checker.equal(path, "L1", f"CR bit {bit} inside the handler", before.cr[bit], registers.cr[bit])
+        checker.equal(path, "L1", "XER inside the handler", before.xer_word(), registers.xer_word())
         checker.equal(path, "L2", "livepatch_sp", plus(LIVEPATCH_SP, FRAME), self._sp(path))
         checker.equal(path, "L2", "r2 at -24(livepatch_sp)", facts["entry r2"], self._slot(path, 0))
         checker.equal(path, "L2", "return address at -16(livepatch_sp)", facts["link"], self._slot(path, 8))
@@ -82,7 +88,7 @@ class LivepatchProof:
         inside = both(less(const(64, first), lr), less(lr, const(64, end)))
         wanted = "an address inside livepatch_handler"
         checker.true(path, "L3", "LR", inside, wanted, show(lr))
-        checker.count("L7")
+        self._own_sp(path, "raised")
         registers_on(path)
 
     def _after_c(self, path: Path, a_sees: Callable[[Path], None]) -> None:
@@ -148,4 +154,4 @@ class LivepatchProof:
             checker.equal(path, "L1", f"CR bit {bit}", left.cr[bit], registers.cr[bit])
         checker.equal(path, "L1", "XER", left.xer_word(), registers.xer_word())
         checker.equal(path, "L1", "MSR", left.msr, registers.msr)
-        checker.count("L7")
+        self._own_sp(path, "lowered")

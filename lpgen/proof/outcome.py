@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from lpgen.errors import LpgenError
 from lpgen.proof.state import Memory, Registers
 from lpgen.proof.term import Term
 
 
-class NotModelledError(Exception):
+class NotModelledError(LpgenError):
     """The instruction is none that is modelled here: its word, as text what it is."""
 
 

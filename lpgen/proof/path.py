@@ -13,20 +13,28 @@ from dataclasses import dataclass, field
 from lpgen.kernel.checks import RED_ZONE
 from lpgen.proof.ground import LIVEPATCH_SP, R1, TOC, World, paca
 from lpgen.proof.memory import Bytes
+from lpgen.proof.outcome import signed16
+from lpgen.proof.reading import variables
 from lpgen.proof.semantics import NotModelledError, Outcome, execute
 from lpgen.proof.state import Registers
-from lpgen.proof.term import FALSE, TRUE, Term, base_and_offset, concat, const, extract, invert, plus, var
+from lpgen.proof.term import (
+    FALSE,
+    TRUE,
+    Term,
+    add,
+    base_and_offset,
+    concat,
+    const,
+    extract,
+    invert,
+    plus,
+    var,
+)
 
+# The extended opcode of stdux.
+STDUX = 181
 # More instructions than any way through the trampolines has.
 LONGEST = 3000
-
-
-class UnknownInstructionError(Exception):
-    """The instruction at ``address`` is none that is modelled: why, as text."""
-
-    def __init__(self, address: int, why: str) -> None:
-        super().__init__(why)
-        self.address = address
 
 
 class DeadEnd(Exception):
@@ -64,6 +72,8 @@ class Way:
 
 # Told of a statement that is broken whatever the values: statement, instruction, what, allowed, seen.
 Report = Callable[["Path", str, int, str, str, str], None]
+# Finds region and offset of an address that is no base and distance as it stands; None: it has no one place.
+Find = Callable[["Path", Term], tuple[str, int] | None]
 # Told of a value that an instruction may not have changed: statement, instruction, what, what it was, what it is.
 Differs = Callable[["Path", str, int, str, Term, Term], None]
 
@@ -84,6 +94,7 @@ class Path:
     world: World
     report: Report
     differs: Differs
+    find: Find
     registers: Registers
     pc: int
     memory: Bytes = field(default_factory=Bytes)
@@ -113,6 +124,7 @@ class Path:
             self.world,
             self.report,
             self.differs,
+            self.find,
             self.registers.copy(),
             self.pc,
             self.memory.copy(),
@@ -173,7 +185,7 @@ class Path:
         region, offset = self._where(address, "load")
         if region == "":
             found = self.world.absolute(offset, size)
-            if found is None and any(offset < at + 4 and at < offset + size for at in self.world.patched):
+            if found is None and self.world.changes(offset, size):
                 # Whether a tracer is patched in may change at any time.
                 found = self.fresh(8 * size, "what ftrace writes")
             if found is None:
@@ -187,6 +199,8 @@ class Path:
         if region == "stack":
             if offset < self._reach() - RED_ZONE:
                 self._stray("load", size, self._where_in_stack(offset), "the red zone")
+            # What is down there may be another value as soon as r1 is above it again.
+            self.deepest = min(self.deepest, offset)
             return self.memory.load(region, offset, size)
         if region == "livepatch" and self.phase == "back" and offset + size > self.top:
             seen = "after it was lowered"
@@ -198,8 +212,15 @@ class Path:
                 "read back before livepatch_sp is lowered",
                 seen,
             )
-        if region in ("thread_info", "livepatch"):
+        if region == "livepatch":
+            self.highest = max(self.highest, offset + size)
             return self.memory.load(region, offset, size)
+        if region == "thread_info":
+            at = self.world.offsets.get("TI_livepatch_sp", fields.end)
+            if at <= offset and offset + size <= at + 8:
+                return self.memory.load(region, offset, size)
+            # Flags, for one: others set them at any time.
+            return self.fresh(8 * size, f"{offset}(thread_info)")
         return self._read_only(region, offset, size)
 
     def _read_only(self, region: str, offset: int, size: int) -> Term:
@@ -236,10 +257,9 @@ class Path:
             if self.phase in ("handler", "back"):
                 allowed = "livepatch_sp or the 24 bytes of the livepatch frame"
             where = f"{offset:#x}" if region == "" else f"{offset}({region})"
-            self._stray("store", size, where, allowed)
+            if region or self.phase not in ("handler", "back"):
+                self._stray("store", size, where, allowed)
             self._elsewhere("store", where)
-            if region in ("", "call site", "stub"):
-                raise DeadEnd("fault", self.pc, f"store to {where}")
 
     def _where(self, address: Term, access: str) -> tuple[str, int]:
         base, offset = base_and_offset(address)
@@ -250,8 +270,11 @@ class Path:
             return region, offset
         if base.op == "var" and str(base.args[0]).startswith("paca@"):
             return "paca" if base is self.paca_before else "another paca", offset
-        self._lost(access, address)
-        raise AssertionError
+        found = self.find(self, address)
+        if found is None:
+            self._lost(access, address)
+        assert found is not None
+        return found
 
     @property
     def paca_before(self) -> Term:
@@ -284,16 +307,21 @@ class Path:
         now = offset if base is R1 else 0
         return min(now, self.pending)
 
-    # stdu: the new r1, which the instruction sets behind its store.
+    # stdu, stdux: the new r1, which the instruction sets behind its store.
     @property
     def pending(self) -> int:
         """The offset of r1 behind the current instruction where that moves r1, else 0."""
-        word = self.world.words.get(self.pc, 0)
-        if word >> 26 == 62 and word & 3 == 1 and word >> 16 & 31 == 1:
-            low = word & 0xFFFC
-            base, offset = base_and_offset(plus(self.registers.gpr[1], low - 0x10000 if low & 0x8000 else low))
-            return offset if base is R1 else 0
-        return 0
+        word, gpr = self.world.words.get(self.pc, 0), self.registers.gpr
+        if word >> 16 & 31 != 1:
+            return 0
+        if word >> 26 == 62 and word & 3 == 1:
+            new = plus(gpr[1], signed16(word & ~3))
+        elif word >> 26 == 31 and word >> 1 & 0x3FF == STDUX:
+            new = add(gpr[1], gpr[word >> 11 & 31])
+        else:
+            return 0
+        base, offset = base_and_offset(new)
+        return offset if base is R1 else 0
 
     def _store_on_stack(self, offset: int, size: int, value: Term) -> None:
         fields = self.world.regions["stack"]
@@ -343,8 +371,9 @@ class Path:
             return
         elif offset + size > 24 + 24:
             self._stray("store", size, where, "the 24 bytes of the livepatch frame")
-        elif self.phase == "handler" and offset >= self.top:
-            self._stray("store", size, f"{offset - self.top:+}(livepatch_sp)", "filled after livepatch_sp is raised")
+        elif offset >= self.top:
+            allowed = "filled after livepatch_sp is raised" if self.phase == "handler" else "none above livepatch_sp"
+            self._stray("store", size, f"{offset - self.top:+}(livepatch_sp)", allowed)
         self.memory.store("livepatch", offset, size, value)
         self.highest = max(self.highest, offset + size)
 
@@ -362,17 +391,29 @@ class Path:
         try:
             outcome = execute(word, self.pc, self.registers, self)
         except NotModelledError as error:
-            raise UnknownInstructionError(self.pc, str(error)) from error
+            raise self.error(f"the prover does not know this instruction ({error})") from error
+        if self.pc in self.trace[:-1] and self._undefined(word):
+            raise self.error("it leaves another undefined value each time, and runs twice")
         if outcome.fault:
             raise DeadEnd("fault", self.pc, outcome.fault)
         if outcome.privileged:
-            if outcome.privileged == "MSR":
-                self.registers.msr = self.fresh(64, "msr")
             statement = "L1" if self.phase in ("handler", "back") else "T5"
             self.report(self, statement, self.pc, f"write of {outcome.privileged}", "none", "one")
         self._to_any_cpu(before)
         self._interrupted()
         return outcome
+
+    def error(self, why: str) -> NotModelledError:
+        """Return the error that the proof ends with at the current instruction: ``why`` it cannot go on."""
+        line = self.world.image.line_at(self.pc)
+        named = f"{self.world.image.unit.name} at {self.pc:#x}" if line is None else line.text
+        hint = "write it another way, or judge by `lpgen verify`"
+        return NotModelledError(f"{named}: {why}", place=None if line is None else line.place, hint=hint)
+
+    def _undefined(self, word: int) -> bool:
+        """Tell whether an instruction, just executed, has left a variable of its own in its RT."""
+        own = f"@{self.pc:#x}"
+        return any(str(v.args[0]).endswith(own) for v in variables(self.registers.gpr[word >> 21 & 31]))
 
     def enter_handler(self, phase: str) -> None:
         """Note that livepatch_handler is reached, or that C returned into it: r1 has to be A's frame from here on."""

@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 
 from lpgen.assembly import Unit
 from lpgen.contract.suite import applicable
-from lpgen.errors import LpgenError
 from lpgen.kernel.generations import Kernel
+from lpgen.machine.acceptance import check_entry_points, check_patch_points
 from lpgen.proof import smaller
 from lpgen.proof.checker import Checker, EnoughError, Refutation, StatementProof
 from lpgen.proof.ftrace import Entry, FtraceProof
 from lpgen.proof.ground import World
-from lpgen.proof.path import UnknownInstructionError
 from lpgen.proof.solver import Solver
 
 
@@ -61,12 +60,14 @@ class Proof:
 class Prover:
     """Proves the trampolines of ``unit``, or of what some replaced instructions make of them.
 
-    Raises LpgenError for a unit that lacks what the kernel needs, and when the solver does not load.
+    Raises LpgenError for a unit that lacks what the kernel needs or that ftrace would refuse to patch, and when the
+    solver does not load.
     """
 
     def __init__(self, kernel: Kernel, unit: Unit) -> None:
         self.kernel = kernel
         self.world = World(kernel, unit)
+        check_entry_points(kernel, self.world.image)
         self.solver = Solver()
 
     @property
@@ -78,19 +79,16 @@ class Prover:
     def run(self, words: Mapping[int, int] | None = None, *, first: bool = False) -> Proof:
         """Prove, with the instructions at the byte offsets ``words`` in .text replaced.
 
-        ``first``: stop at the first refutation; other statements are undecided then. Raises LpgenError for
-        code that ftrace would not patch, and for an instruction that is not modelled.
+        ``first``: stop at the first refutation; other statements are undecided then. Raises LpgenError for an
+        instruction that is not modelled, and for one that ftrace would refuse to patch.
         """
         begun, asked = time.perf_counter(), self.solver.questions
         world = self.world.with_words(words or {})
-        world.check_patched()
+        check_patch_points(self.kernel, world.image, lambda address: world.words.get(address, 0))
         checker = Checker(world, self.solver, applicable(self.kernel), first=first)
         start = world.text_range[0]
-        try:
-            with suppress(EnoughError):
-                self._run(world, checker)
-        except UnknownInstructionError as error:
-            raise self._unknown(world, error) from error
+        with suppress(EnoughError):
+            self._run(world, checker)
         return Proof(
             self.kernel,
             checker.statements,
@@ -100,15 +98,6 @@ class Prover:
             self.solver.questions - asked,
             start,
             frozenset(pc - start for pc in checker.covered),
-        )
-
-    def _unknown(self, world: World, error: UnknownInstructionError) -> LpgenError:
-        line = world.image.line_at(error.address)
-        named = f"{world.image.unit.name} at {error.address:#x}" if line is None else line.text
-        return LpgenError(
-            f"{named}: the prover does not know this instruction ({error})",
-            place=None if line is None else line.place,
-            hint="use another one, or judge by `lpgen verify`",
         )
 
     def _run(self, world: World, checker: Checker) -> None:

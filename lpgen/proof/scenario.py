@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lpgen.proof.ground import DIRECT, FLAG, World
+from lpgen.proof.ground import DIRECT, FLAG, FUNC, World
 from lpgen.proof.path import Path
-from lpgen.proof.term import TRUE, Term, const, equal, invert
+from lpgen.proof.term import Term, const, equal, invert
 
 SWITCHED_OFF = "tracing is off in the paca"
 ROUTES = {
@@ -27,18 +27,16 @@ ROUTES = {
 class Case:
     """A case: its ``name`` in words, the ``conditions`` under which it is one, and the gates that it comes by.
 
-    ``gates`` are kinds with the statement that asks for each. ``nobody``: no statement says what comes then.
+    ``gates`` are kinds with the statement that asks for each. ``nobody``: no statement says what comes then. ``off``:
+    tracing is off in the paca; ``either``: the direct trampoline will do as well as B's body.
     """
 
     name: str
     conditions: tuple[Term, ...] = ()
     gates: tuple[tuple[str, str], ...] = ()
     nobody: bool = False
-
-    @property
-    def switched_off(self) -> bool:
-        """True if tracing is off in the paca."""
-        return self.name.startswith(SWITCHED_OFF)
+    off: bool = False
+    either: bool = False
 
 
 def nonzero(term: Term) -> Term:
@@ -53,11 +51,15 @@ def cases(world: World, path: Path, *, lean: bool) -> list[Case]:
     on: tuple[Term, ...] = ()
     if "tracing_switch" in features:
         off = equal(FLAG, const(8, 0))
-        none = equal(DIRECT, const(64, 0)) if "direct_calls" in features else TRUE
-        found.append(Case(SWITCHED_OFF, (off, none), (("body", "X1"),)))
-        if none is not TRUE:
-            # Which of the two goes first is not said: B, or the direct trampoline.
-            found.append(Case(f"{SWITCHED_OFF}, ops->direct_call is set", (off, invert(none)), (("body", "X1"),)))
+        body_alone, name = (("body", "X1"),), "tracing is off in the paca"
+        if "direct_calls" in features:
+            # Section 7 says both of what comes then: on in B, and on in the direct trampoline.
+            found.append(
+                Case(f"{name}, ops->direct_call is set", (off, nonzero(DIRECT)), body_alone, off=True, either=True)
+            )
+            found.append(Case(name, (off, equal(DIRECT, const(64, 0))), body_alone, off=True))
+        else:
+            found.append(Case(name, (off,), body_alone, off=True))
         on = (invert(off),)
     if "direct_calls" in features:
         found.append(Case("ops->direct_call is set", (*on, nonzero(DIRECT)), (("direct", "S7"),)))
@@ -66,6 +68,11 @@ def cases(world: World, path: Path, *, lean: bool) -> list[Case]:
     body = (*graph, ("body", "X1"))
     if path.tracing is False:
         return [*found, Case("no tracer is patched in", on, body)]
+    if "call_ops" in features and path.tracing is None:
+        # Nobody has called ops->func yet: that it is ftrace_stub, which would do nothing, may have been seen before.
+        stub = equal(FUNC, const(64, world.symbols["ftrace_stub"]))
+        found.append(Case("no tracer is patched in", (*on, stub), body))
+        on = (*on, invert(stub))
     tracer = ("tracer", "T1")
     if "tracer" not in path.events:
         return [*found, Case("a tracer is patched in", on, (tracer,))]

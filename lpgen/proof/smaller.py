@@ -5,6 +5,7 @@ from __future__ import annotations
 from lpgen.proof.calls import ADDRESS_ZEROS, any_registers, called
 from lpgen.proof.checker import Checker
 from lpgen.proof.explore import Explorer, came_to
+from lpgen.proof.frames import return_slot, stack_stores
 from lpgen.proof.ground import ENTRY_LR, R1, RETURN, TOC, World
 from lpgen.proof.path import DeadEnd, Path
 from lpgen.proof.reading import show
@@ -19,12 +20,10 @@ def mcount(world: World, checker: Checker, symbol: str) -> None:
     """Follow _mcount or mcount back to its call site."""
     entry = any_registers("entry")
     entry.gpr[0], entry.gpr[1], entry.lr = RETURN, R1, ENTRY_LR
-    path = Path(world, checker.report, checker.differs, entry.copy(), world.symbols[symbol], phase="mcount")
-    path.entry = symbol
-    path.registers.gpr[13] = path.paca
-    world.prepare(path.memory)
+    path = checker.begin(entry.copy(), symbol, "mcount")
     checker.case = "the call site is not patched yet"
     for one, event in Explorer(world, checker).events(path):
+        stack_stores(one, checker)
         checker.where = "in B"
         registers = one.registers
         if event.kind != "jump" or event.target is None or not checker.certain(one, equal(event.target, ENTRY_LR)):
@@ -39,18 +38,18 @@ def mcount(world: World, checker: Checker, symbol: str) -> None:
         checker.equal(one, "S8m", "CR", entry.cr_word(), registers.cr_word())
         checker.equal(one, "S8m", "XER", entry.xer_word(), registers.xer_word())
         checker.equal(one, "S8m", "MSR", entry.msr, registers.msr)
+        return_slot(one, checker, "S8m", (RETURN, world.slot_before))
 
 
 def return_to_handler(world: World, checker: Checker) -> None:
     """Follow return_to_handler from B's return to A."""
     left = any_registers("left")
     left.gpr[1] = R1
-    path = Path(world, checker.report, checker.differs, left.copy(), world.symbols["return_to_handler"], phase="unhook")
-    path.registers.gpr[13] = path.paca
-    world.prepare(path.memory)
+    path = checker.begin(left.copy(), "return_to_handler", "unhook")
     checker.case = "B returns to return_to_handler"
     explorer = Explorer(world, checker)
     for one, event in explorer.events(path):
+        stack_stores(one, checker)
         checker.where = "at the call to ftrace_return_to_handler"
         if event.kind != "unhook":
             checker.where = "on the way"
@@ -79,6 +78,7 @@ def return_to_handler(world: World, checker: Checker) -> None:
                 results[number] = var(64, f"unhook.gpr{number}")
                 one.memory.store("stack", regs + 8 * number, 8, results[number])
         for back, end_event in explorer.events(one):
+            stack_stores(back, checker)
             checker.where = "back in A"
             registers = back.registers
             target = end_event.target

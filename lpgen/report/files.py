@@ -101,6 +101,15 @@ def make_directory(path: Path) -> None:
         raise LpgenError(f"cannot be made: {_reason(error)}", place=Place(str(path))) from error
 
 
+def check_directory(path: Path) -> None:
+    """Check that files can be written to the directory ``path``, or that it can be made. Raises LpgenError."""
+    there = next((p for p in (path, *path.absolute().parents) if os.path.lexists(p)), Path("/"))
+    if not there.is_dir():
+        raise LpgenError("is a file, not a directory", place=Place(str(there)), hint="name a directory")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise LpgenError(f"cannot be written to: {os.strerror(errno.EACCES).lower()}", place=Place(str(there)))
+
+
 @contextmanager
 def _staged(path: Path, raw: bytes) -> Iterator[tuple[Path | None, Path]]:
     """Write ``raw`` to a temporary file and yield it with the file that it is to replace; in the end it is gone.

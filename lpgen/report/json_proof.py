@@ -70,7 +70,7 @@ def _refutation(result: ProofResult, id_: str, shown: Shown) -> dict[str, Any]:
         "expected": one.expected,
         "seen": one.seen,
         "instruction": None if one.address is None else result.name_of(one.address),
-        "entry": one.way.entry or "return_to_handler",
+        "entry": one.way.entry,
         "case": case_text(shown),
         "values": {name: f"{value:#x}" for name, value in one.values.items()},
         "path": [result.name_of(address) for address in one.way.trace],

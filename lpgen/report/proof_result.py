@@ -15,12 +15,14 @@ from lpgen.proof.prover import Proof
 class Shown:
     """A refuted statement as it is shown: one of its refutations, and the call that shows it in the emulator.
 
-    ``replay`` is None if no call that was tried does; ``file`` is where the replay was written, "" for nowhere.
+    ``replay`` is None if no call that was tried does, or none was (``sought``). ``file`` is where it was written,
+    "" for nowhere.
     """
 
     refutation: Refutation
     replay: Replay | None
     file: str = ""
+    sought: bool = True
 
 
 @dataclass(slots=True)

@@ -106,6 +106,8 @@ def refutation_lines(result: ProofResult, id_: str, shown: Shown, width: int = 8
     values = [f"{name} = {value:#x}" for name, value in one.values.items()]
     if values:
         yield from wrapped(", ".join(values), width, _LABEL, first="  values       ", lines=8)
+    if not shown.sought:
+        return
     if shown.replay is None:
         said = "no call that was tried shows it in the emulator: its values need what the emulated world does not have"
         yield from wrapped(said, width, _LABEL, first="  replay       ")
@@ -118,7 +120,7 @@ def refutation_lines(result: ProofResult, id_: str, shown: Shown, width: int = 8
 def case_text(shown: Shown) -> str:
     """Return which way into the trampolines it is, and what the others do."""
     one = shown.refutation
-    parts = [one.way.entry or "return_to_handler", one.case]
+    parts = [one.way.entry, one.case]
     if one.way.graph:
         parts.append("the graph tracer is on")
     return ", ".join(part for part in parts if part)
