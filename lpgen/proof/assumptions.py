@@ -90,6 +90,12 @@ _ALL = (
         "kprobe_test",
     ),
     Assumption(
+        "kprobe hook",
+        "no kprobe changes nip while the graph hook is patched in: where B goes on then is nobody's statement",
+        "contract section 8 asks for the hook on the unpatched way out",
+        "kprobe_test",
+    ),
+    Assumption(
         "code",
         "what runs are the linked bytes, and ftrace changes only ftrace_call, ftrace_regs_call and ftrace_graph_call",
         "the same image as in `lpgen verify`; what ftrace would refuse to patch is refused",

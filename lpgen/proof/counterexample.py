@@ -316,6 +316,9 @@ def _plans(kernel: Kernel, world: World, solver: Solver, refutation: Refutation)
         {"inner": (parse_plan("void f() nip=patch pointer home_b=1"),)},
         {"inner": (parse_plan("void f() off"),)},
         {"inner": (parse_plan("void f() disabled"),)},
+        {"inner": (parse_plan("void f() nip=patch inner*45=[void f() nip=patch]"),)},
+        {"shape": parse_plan("long f(long*10)").shape},
+        {"shape": parse_plan("int128 f()").shape},
         {"sibling": parse_plan("void f() nip=patch")},
     ]
     if refutation.statement == "L6":

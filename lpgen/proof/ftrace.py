@@ -65,12 +65,10 @@ class FtraceProof:
     def _arrived(self, path: Path, event: Event) -> list[Path]:
         """Judge where a path came to; return the paths that go on from there."""
         on: list[Path] = []
-        stops = False
         stack_stores(path, self.checker)
         possible = [c for c in cases(self.world, path, lean=self.lean) if self.checker.possible(path, *c.conditions)]
         for case in possible:
             if case.nobody:
-                stops = True
                 continue
             one = path
             if len(possible) > 1:
@@ -80,7 +78,7 @@ class FtraceProof:
                 path.assume(*case.conditions)
             self.checker.case = case.name
             on += self._gate(one, event, case)
-        return [] if stops and not on else on
+        return on
 
     def _gate(self, path: Path, event: Event, case: Case) -> list[Path]:
         gates = case.gates
@@ -140,7 +138,9 @@ class FtraceProof:
         checker.equal(path, statement, "r13 (the paca)", path.paca, registers.gpr[13])
         for bit in CR_KEPT:
             checker.equal(path, statement, f"CR bit {bit}", entry.cr[bit], registers.cr[bit])
-        checker.equal(path, statement, "MSR", entry.msr, registers.msr)
+        if statement != "L5":
+            # L1's: what C did to it is C's own.
+            checker.equal(path, statement, "MSR", entry.msr, registers.msr)
 
     def _dword(self, path: Path, offset: int) -> Term:
         return path.memory.load("stack", offset, 8)

@@ -13,8 +13,19 @@ from tests.contract.must_fail import ALL, KERNEL, Wrong
 
 # What the proof sees of it is a consequence of what verify sees: the statement that fails first on every path.
 OTHER_STATEMENT = {"handler_shares_thread_info": "X3"}
-# A sibling call through the handler's own address: L4 for all return addresses needs more than the emulator has.
-NOT_SHOWN = {("handler_tail_jumps", "L4")}
+# Refuted, and yet no call of the emulated world shows it, with the reason.
+NOT_SHOWN = {
+    # A sibling call through the handler's own address, for every return address.
+    "handler_tail_jumps": {"L4"},
+    # MSR[EE] is off at the entry; in the emulator it is on.
+    "caller_calls_with_interrupts_off": {"X1", "X3", "S8"},
+    # livepatch_sp is not lowered but set: seen in nested calls only, where that is L6's.
+    "handler_resets_livepatch_sp": {"L4"},
+    # C, or the direct trampoline, at the very address that the wrong nip has.
+    "ool_nip_always_backwards": {"X3", "S7"},
+    "ool_nip_is_the_stub": {"X3", "S7"},
+    "ool_nip_unsigned": {"X3", "S7"},
+}
 
 
 @pytest.mark.parametrize("wrong", ALL, ids=lambda wrong: wrong.name)
@@ -25,7 +36,8 @@ def test_refuted_and_replayed(wrong: Wrong) -> None:
     assert wanted & set(result.refuted), f"{wrong.why}: refuted {result.refuted}"
     shown = {id_: one.replay for id_, one in result.shown.items()}
     assert list(shown) == list(result.refuted)
-    assert {(wrong.name, id_) for id_, replay in shown.items() if replay is None} <= NOT_SHOWN
+    assert {id_ for id_, replay in shown.items() if replay is None} <= NOT_SHOWN.get(wrong.name, set())
+    assert wanted & {id_ for id_, replay in shown.items() if replay is not None}
     for id_, replay in shown.items():
         if replay is None:
             continue
