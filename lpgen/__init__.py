@@ -1,6 +1,6 @@
 """lpgen: generate, assemble and run the ppc64le ftrace entry and livepatch trampolines.
 
-``verify``, ``Result``, ``Verdict`` and ``LpgenError`` are lpgen's Python interface (lpgen.api); they are
+``verify``, ``prove``, ``Result``, ``Verdict`` and ``LpgenError`` are lpgen's Python interface (lpgen.api); they are
 loaded when they are first used.
 """
 
@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lpgen.api import LpgenError, Result, Verdict, verify
+    from lpgen.api import LpgenError, Result, Verdict, prove, verify
 
 __version__ = "0.1.0"
-__all__ = ["LpgenError", "Result", "Verdict", "__version__", "verify"]
+__all__ = ["LpgenError", "Result", "Verdict", "__version__", "prove", "verify"]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
@@ -44,7 +44,7 @@ from lpgen.source.origin import template_lines
 if TYPE_CHECKING:
     from lpgen.report.proof_result import ProofResult
 
-__all__ = ["LpgenError", "Result", "Verdict", "report", "verify"]
+__all__ = ["LpgenError", "Result", "Verdict", "prove", "report", "verify"]
 
 STDIN = "<stdin>"
 TEXT = "<text>"
@@ -92,7 +92,6 @@ def verify(
     ``holds`` of the result tells whether all statements hold, ``broken`` and ``failures`` what does not.
     Raises LpgenError for what is wrong with the input: a version, an option, a file, the assembly.
     """
-    facts = choose(kernel, config=dict(config or {}), offsets=offsets, vmlinux=vmlinux, build=build, subject=source)
     if callers is not None and callers < 1:
         raise LpgenError(f"{callers} callers show nothing", hint="send at least 1")
     if jobs is not None and jobs < 1:
@@ -100,34 +99,98 @@ def verify(
     if seed < 0:
         raise LpgenError(f"seed {seed} is negative", hint="give 0 or more")
     how = How(assembler, cpp, tuple(map(str, include_dirs)), dict(defines or {}))
-    unit = trampolines(
-        facts,
-        style=style,
-        templates=None if templates is None else Path(templates),
-        source=source,
-        text=text,
-        entries=entries,
-        how=how,
-    )
+    given = _Given(kernel, config, offsets, vmlinux, build, style, templates, source, text, entries, how)
+    facts, unit = given.subject()
     verdict = judge(facts, unit, seed=seed, callers=callers, interrupts=interrupts, jobs=jobs, shrink=shrink)
-    if text is not None:
-        source = "-"
-    version = facts.version if facts.origin is None else kernel
-    command = command_line(
-        version,
-        config or {},
-        offsets,
-        style,
-        templates,
-        source,
-        seed,
-        entries,
-        how,
-        vmlinux=vmlinux,
-        build=build,
-        itself=unit.fixed is not None,
-    )
-    return Result.of(verdict, unit, command, every_boundary=interrupts)
+    return Result.of(verdict, unit, given.command(facts, unit, seed), every_boundary=interrupts)
+
+
+def prove(
+    kernel: str | None = None,
+    *,
+    config: Config | None = None,
+    offsets: str | Path | None = None,
+    vmlinux: str | Path | None = None,
+    build: str | Path | None = None,
+    style: str = "kernel",
+    templates: str | Path | None = None,
+    source: str | Path | None = None,
+    text: str | bytes | None = None,
+    entries: Mapping[str, str] | None = None,
+    assembler: Which = "auto",
+    cpp: bool = False,
+    include_dirs: Sequence[str | Path] = (),
+    defines: Mapping[str, str] | None = None,
+    replays: bool = True,
+) -> ProofResult:
+    """Prove every contract statement for all inputs; what is proved, and of which kernel, is as for ``verify``.
+
+    ``replays``: look for a call of the emulated world that shows each refutation.
+    ``holds`` of the result tells whether all statements are proved, ``refuted`` and ``shown`` what does not hold.
+    Raises LpgenError for what is wrong with the input, for an instruction that is not modelled, and where z3 is not
+    installed (pip install 'lpgen[prove]').
+    """
+    how = How(assembler, cpp, tuple(map(str, include_dirs)), dict(defines or {}))
+    given = _Given(kernel, config, offsets, vmlinux, build, style, templates, source, text, entries, how)
+    facts, unit = given.subject()
+    result = prove_unit(facts, unit, replays=replays)
+    result.command = given.command(facts, unit)
+    return result
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What ``verify`` and ``prove`` are given to say which kernel and which trampolines."""
+
+    kernel: str | None
+    config: Config | None
+    offsets: str | Path | None
+    vmlinux: str | Path | None
+    build: str | Path | None
+    style: str
+    templates: str | Path | None
+    source: str | Path | None
+    text: str | bytes | None
+    entries: Mapping[str, str] | None
+    how: How
+
+    def subject(self) -> tuple[Kernel, Unit]:
+        """Return the kernel and the trampolines."""
+        facts = choose(
+            self.kernel,
+            config=dict(self.config or {}),
+            offsets=self.offsets,
+            vmlinux=self.vmlinux,
+            build=self.build,
+            subject=self.source,
+        )
+        unit = trampolines(
+            facts,
+            style=self.style,
+            templates=None if self.templates is None else Path(self.templates),
+            source=self.source,
+            text=self.text,
+            entries=self.entries,
+            how=self.how,
+        )
+        return facts, unit
+
+    def command(self, facts: Kernel, unit: Unit, seed: int = 0) -> str:
+        """Return the `lpgen verify` command line for them."""
+        return command_line(
+            facts.version if facts.origin is None else self.kernel,
+            self.config or {},
+            self.offsets,
+            self.style,
+            self.templates,
+            self.source if self.text is None else "-",
+            seed,
+            self.entries,
+            self.how,
+            vmlinux=self.vmlinux,
+            build=self.build,
+            itself=unit.fixed is not None,
+        )
 
 
 def report(result: Result, *, width: int = 80) -> str:

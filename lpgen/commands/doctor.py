@@ -21,6 +21,8 @@ Exit codes: 0 lpgen works here, 1 an engine does not do what lpgen needs.
 """
 
 PACKAGES = ("keystone-engine", "unicorn", "capstone", "jinja2", "click", "rich", "pcpp", "pyelftools")
+# Of the extra [prove].
+OPTIONAL = "z3-solver"
 # Each tool, what is lost without it, and the Debian package.
 TOOLS = (
     (
@@ -44,6 +46,10 @@ def command() -> int:
         except metadata.PackageNotFoundError:
             good = False
             click.echo(f"  {package} MISSING: pip install {package}")
+    try:
+        click.echo(f"  {OPTIONAL} {metadata.version(OPTIONAL)}")
+    except metadata.PackageNotFoundError:
+        click.echo(f"  {OPTIONAL} not found: no lpgen prove, no lpgen mutate --with prove (pip install 'lpgen[prove]')")
     good &= _engine("Keystone", "lpgen.assembly.selftest")
     good &= _engine("Unicorn", "lpgen.machine.selftest")
     click.echo("Optional tools")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -9,6 +10,10 @@ from lpgen.assembly import Unit
 from lpgen.contract.replay import Replay
 from lpgen.proof.checker import Refutation
 from lpgen.proof.prover import Proof
+
+# As terms are shown: the paca of a path's moment, and a number that may be an address.
+_PACA = re.compile(r"paca@(\d+)")
+_ADDRESS = re.compile(r"\b0x[0-9a-f]{6,16}\b")
 
 
 @dataclass(slots=True)
@@ -58,3 +63,18 @@ class ProofResult:
         below = [(s.value, s.name) for s in self.unit.symbols.values() if s.section == ".text" and s.value <= offset]
         value, name = max(below, default=(0, ".text"))
         return name if value == offset else f"{name}+{offset - value:#x}"
+
+    def readable(self, one: Refutation, text: str) -> str:
+        """Return a refutation's ``text`` with the names of addresses in .text, and with what each paca is."""
+        trace = one.way.trace
+
+        def paca(match: re.Match[str]) -> str:
+            number = int(match[1])
+            return f"the paca at {self.name_of(trace[number])}" if number < len(trace) else "the paca now"
+
+        def address(match: re.Match[str]) -> str:
+            value = int(match[0], 16)
+            inside = 0 <= value - self.proof.text < len(self.unit.sections[".text"].data)
+            return f"{match[0]} ({self.name_of(value)})" if inside else match[0]
+
+        return _ADDRESS.sub(address, _PACA.sub(paca, text))

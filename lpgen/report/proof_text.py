@@ -95,15 +95,15 @@ def refutation_lines(result: ProofResult, id_: str, shown: Shown, width: int = 8
     one = shown.refutation
     where = "" if one.where == "on the way" else f" {one.where}"
     yield f"{id_} refuted{where}: {one.what}"
-    yield from wrapped(one.expected, width, _LABEL, first="  expected     ")
-    yield from wrapped(one.seen, width, _LABEL, first="  seen         ")
+    yield from wrapped(result.readable(one, one.expected), width, _LABEL, first="  expected     ")
+    yield from wrapped(result.readable(one, one.seen), width, _LABEL, first="  seen         ")
     if one.address is not None:
         line = _line(result, one.address)
         yield f"  instruction  {result.name_of(one.address)}{f': {line[0]}' if line else ''}"
         if line and line[1]:
             yield f"               {line[1]}"
     yield from wrapped(case_text(shown), width, _LABEL, first="  case         ")
-    values = [f"{name} = {value:#x}" for name, value in one.values.items()]
+    values = [f"{result.readable(one, name)} = {value:#x}" for name, value in one.values.items()]
     if values:
         yield from wrapped(", ".join(values), width, _LABEL, first="  values       ", lines=8)
     if not shown.sought:
@@ -113,6 +113,8 @@ def refutation_lines(result: ProofResult, id_: str, shown: Shown, width: int = 8
         yield from wrapped(said, width, _LABEL, first="  replay       ")
         return
     yield from wrapped(shown.replay.plan, width, _LABEL, first="  call         ")
+    if shown.replay.values:
+        yield from wrapped("; ".join(shown.replay.values.words()), width, _LABEL, first="  chosen       ", lines=6)
     if shown.file:
         yield f"  replay       {result.command} --replay {shown.file}"
 

@@ -21,6 +21,8 @@ NOT_SHOWN = {
     "caller_calls_with_interrupts_off": {"X1", "X3", "S8"},
     # livepatch_sp is not lowered but set: seen in nested calls only, where that is L6's.
     "handler_resets_livepatch_sp": {"L4"},
+    # What lies in front of the stub's ops is never such that the tracer is left out.
+    "ops_of_another_slot": {"X1"},
     # C, or the direct trampoline, at the very address that the wrong nip has.
     "ool_nip_always_backwards": {"X3", "S7"},
     "ool_nip_is_the_stub": {"X3", "S7"},

@@ -91,7 +91,8 @@ def changed(registers: Registers) -> set[str]:
         ("mfmsr 3", {"r3"}),
         ("nop; isync; lwsync; dcbt 0, 3; icbi 0, 3; tw 4, 3, 4", set()),
         ("srawi. 3, 4, 3", {"r3", "cr0", "ca", "ca32"}),
-        ("mtmsrd 3, 1; mtspr 275, 3", set()),
+        ("mtmsrd 3, 1", {"msr"}),
+        ("mtspr 275, 3", set()),
         ("lfd 1, 8(3); vor 1, 2, 3", set()),
     ],
 )
@@ -248,3 +249,12 @@ def test_any_word_is_executed_or_refused() -> None:
         else:
             assert (outcome.branch is None) == (outcome.target is None)
     assert 1_000 < refused < 4_000
+
+
+def test_mtmsrd_with_l_sets_ee_and_ri_alone() -> None:
+    """Book III, 5.4.1: the other bits of MSR stay; without L all of it is set, as far as the proof looks."""
+    for text, mask in (("mtmsrd 3, 1", 0x8002), ("mtmsrd 3", (1 << 64) - 1)):
+        after = run(text)[0]
+        start = unknown()
+        wanted = t.either(t.both(start.msr, t.const(64, ~mask)), t.both(start.gpr[3], t.const(64, mask)))
+        assert after.msr is wanted

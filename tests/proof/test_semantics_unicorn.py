@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 import proof_words as words_of
 import pytest
@@ -244,7 +245,7 @@ def test_all_that_is_emitted_is_modelled() -> None:
 
 
 def test_what_is_privileged() -> None:
-    """The same words as lpgen/machine/scan.py finds, with the same text, and no register changes."""
+    """The same words as lpgen/machine/scan.py finds, with the same text, and no other register changes."""
     found = set()
     for case in (*words_of.table(), *words_of.emitted(), *words_of.samples()):
         if not words_of.modelled(case.word):
@@ -253,7 +254,7 @@ def test_what_is_privileged() -> None:
         registers, outcome = words_of.run(case.word, CODE, numbers, Bytes())
         assert outcome.privileged == scan.privileged(words(case.word), CODE).get(CODE, ""), case
         if outcome.privileged:
-            assert registers == numbers.registers()
+            assert replace(registers, msr=numbers.registers().msr) == numbers.registers()
             assert outcome == Outcome(privileged=outcome.privileged)
             found.add(outcome.privileged)
     assert {"MSR", "SPR 3"} <= found
