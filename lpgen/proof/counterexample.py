@@ -59,7 +59,7 @@ class Replayer:
     def replay(self, refutations: Sequence[Refutation]) -> tuple[Refutation, Replay | None]:
         """Return one of a statement's refutations with a call that breaks the statement in the emulator.
 
-        None, and the first refutation, if none of those tried does.
+        Its values are then those in the emulated world. None, and the first refutation, if none of those tried does.
         """
         first: set[Plan] = set()
         for refutation in _different(refutations)[:PLACES]:
@@ -85,10 +85,12 @@ class Replayer:
         return None
 
     def _in_world(self, plan: Plan, refutation: Refutation) -> Replay | None:
-        for pinned in (True, False):
-            values = self._values(plan, refutation) if pinned else Values()
-            if values is not None and self._breaks(plan, values, refutation.statement):
-                return self._made(plan, values, refutation)
+        found = self._values(plan, refutation)
+        if found is not None and self._breaks(plan, found[0], refutation.statement):
+            values, refutation.values = found
+            return self._made(plan, values, refutation)
+        if self._breaks(plan, Values(), refutation.statement):
+            return self._made(plan, Values(), refutation)
         return None
 
     def _interrupted(self, plans: Iterable[Plan], refutation: Refutation) -> Replay | None:
@@ -124,8 +126,11 @@ class Replayer:
 
     # Values
 
-    def _values(self, plan: Plan, refutation: Refutation) -> Values | None:
-        """Return the values that make the refutation happen in the call of ``plan``; None if none do."""
+    def _values(self, plan: Plan, refutation: Refutation) -> tuple[Values, dict[str, int]] | None:
+        """Return what to choose in the call of ``plan`` to make the refutation happen, and all values by variable.
+
+        None if nothing does.
+        """
         if plan not in self._pins:
             self._pins[plan] = pins(self._suite.conductor(watch=True), plan)
         here = self._pins[plan]
@@ -137,7 +142,8 @@ class Replayer:
             return None
         if model is None:
             return None
-        return _chosen(here, {name: model.get(name, 0) for name in names})
+        values = {name: model.get(name, 0) for name in names}
+        return _chosen(here, values), values
 
     def _pinned(self, here: Pins, names: dict[str, Term]) -> Iterator[Term]:
         """Yield what the emulated world fixes of the variables ``names``."""
