@@ -6,32 +6,17 @@ import json
 import re
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from lpgen.commands.options import (
-    CONTEXT,
-    Count,
-    build_options,
-    chosen_entries,
-    chosen_kernel,
-    entry_option,
-    kernel_options,
-    macros,
-    needs_file,
-    say_notes,
-    style_option,
-    templates_dir,
-    templates_option,
-)
+from lpgen.commands.options import CONTEXT, Count, say_notes
+from lpgen.commands.subject import Chosen, subject_options
 from lpgen.commands.waiting import progress, stoppable
 from lpgen.errors import LpgenError, Place
-from lpgen.kernel.generations import settings_of
-from lpgen.report.files import make_directory, read_standard_input, write_out
+from lpgen.report.files import make_directory, write_out
 
 if TYPE_CHECKING:
-    from lpgen.assembly.unit import Which
     from lpgen.campaign.mutation import Campaign
     from lpgen.campaign.store import Store
 
@@ -50,7 +35,6 @@ Exit codes: 0 each mutant is killed or proved equivalent, 1 one is not, 2 usage 
 
 
 @click.command(epilog=EPILOG, context_settings=CONTEXT)
-@click.argument("file", metavar="[FILE|-]", required=False)
 @click.option(
     "--with",
     "who",
@@ -67,11 +51,7 @@ Exit codes: 0 each mutant is killed or proved equivalent, 1 one is not, 2 usage 
 @click.option("--merge", metavar="FILE", multiple=True, help="Take over the results in FILE; may be repeated.")
 @click.option("--jobs", type=Count(1), metavar="N", help="How many processes.  [default: every core]")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-@kernel_options
-@style_option
-@templates_option
-@entry_option
-@build_options
+@subject_options
 def command(
     file: str | None,
     who: str,
@@ -81,64 +61,28 @@ def command(
     merge: tuple[str, ...],
     jobs: int | None,
     as_json: bool,
-    version: str | None,
-    config: tuple[str, ...],
-    offsets: str | None,
-    vmlinux: str | None,
-    build: str | None,
-    style: str,
-    templates: str | None,
-    entry: tuple[str, ...],
-    assembler: Which,
-    cpp: bool,
-    include_dirs: tuple[str, ...],
-    defines: tuple[str, ...],
+    **options: Any,
 ) -> int:
     """Change the trampolines, one instruction or one macro at a time, and see whether anybody notices.
 
     A mutant is killed by a caller that sees a contract statement broken, or by the prover, which refutes one; or else
     it is proved equivalent. What is neither survived: it is a hole in the contract, or in what checks it.
     """
-    if file is not None and templates is not None:
-        raise LpgenError("FILE and --templates exclude each other", hint="leave one out")
-    if file is not None and style != "kernel":
-        raise LpgenError("--style is for what lpgen emits", hint="leave it out: a FILE of either style will do")
     if thorough and who != "both":
         raise LpgenError("--thorough asks both", hint="leave out --with")
     part = _shard(shard)
-    kernel = chosen_kernel(version, config, offsets, vmlinux, build, file)
-    directory = templates_dir(templates)
-    entries = chosen_entries(entry, file)
-    needs_file(file, {"--assembler": assembler != "auto", "--cpp": cpp, "-I": include_dirs, "-D": defines})
+    chosen = Chosen.of(file, options)
+    kernel = chosen.kernel
     path = _path(out, kernel.version)
     with stoppable() as check_stop:
-        from lpgen import api
-        from lpgen.assembly import How
         from lpgen.campaign import mutation
         from lpgen.report.mutation import Mutation, mutation_json, print_mutation
 
-        source, text = (None, read_standard_input(api.STDIN)) if file == "-" else (file, None)
-        how = How(assembler, cpp, include_dirs, macros(defines))
-        unit = api.trampolines(
-            kernel, style=style, templates=directory, source=source, text=text, entries=entries, how=how
-        )
-        subject = mutation.Subject(kernel, unit, file is None, style, directory)
+        unit = chosen.unit()
+        subject = mutation.Subject(kernel, unit, file is None, chosen.style, chosen.templates)
         planned = mutation.campaign(subject, mutation.Asked(who, thorough))
         ids = [mutation.id_of(piece) for chunk in planned.shard(*part) for piece in chunk]
-        words = api.command_line(
-            version,
-            settings_of(kernel),
-            offsets,
-            style,
-            templates,
-            file,
-            0,
-            entries,
-            how,
-            vmlinux=vmlinux,
-            build=build,
-            itself=unit.fixed is not None,
-        ).replace("lpgen verify", "lpgen mutate", 1)
+        words = chosen.command(unit, name="mutate")
         words += "" if who == "both" else f" --with {who}"
         words += " --thorough" if thorough else ""
         words += "" if out is None else f" --out {shlex.quote(out)}"

@@ -5,32 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from lpgen.commands.options import (
-    CONTEXT,
-    Count,
-    build_options,
-    chosen_entries,
-    chosen_kernel,
-    entry_option,
-    kernel_options,
-    macros,
-    needs_file,
-    say_notes,
-    style_option,
-    templates_dir,
-    templates_option,
-)
+from lpgen.commands.options import CONTEXT, Count, say_notes
+from lpgen.commands.subject import Chosen, subject_options
 from lpgen.commands.waiting import progress, stoppable
 from lpgen.errors import LpgenError
-from lpgen.kernel.generations import settings_of
-from lpgen.report.files import read_standard_input, write_out
+from lpgen.report.files import write_out
 
 if TYPE_CHECKING:
-    from lpgen.assembly.unit import Which
     from lpgen.contract.suite import Item
 
 # So many callers take a few seconds.
@@ -52,7 +37,6 @@ Exit codes: 0 every statement holds, 1 one is broken or was not exercised, 2 usa
 
 
 @click.command(epilog=EPILOG, context_settings=CONTEXT)
-@click.argument("file", metavar="[FILE|-]", required=False)
 @click.option(
     "--callers",
     type=Count(1),
@@ -75,11 +59,7 @@ Exit codes: 0 every statement holds, 1 one is broken or was not exercised, 2 usa
 @click.option("--no-shrink", is_flag=True, help="Show the first failing caller, not the smallest.")
 @click.option("--kinds", is_flag=True, help="Show how many callers of each kind exercised each statement.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON.")
-@kernel_options
-@style_option
-@templates_option
-@entry_option
-@build_options
+@subject_options
 def command(
     file: str | None,
     callers: int | None,
@@ -93,18 +73,7 @@ def command(
     no_shrink: bool,
     kinds: bool,
     as_json: bool,
-    version: str | None,
-    config: tuple[str, ...],
-    offsets: str | None,
-    vmlinux: str | None,
-    build: str | None,
-    style: str,
-    templates: str | None,
-    entry: tuple[str, ...],
-    assembler: Which,
-    cpp: bool,
-    include_dirs: tuple[str, ...],
-    defines: tuple[str, ...],
+    **options: Any,
 ) -> int:
     """Run trampolines under synthetic callers and judge every contract statement.
 
@@ -120,26 +89,16 @@ def command(
         raise LpgenError("--replay names no file", hint="give a file that `lpgen prove` wrote")
     if at is not None and only is None:
         raise LpgenError("--at interrupts the caller of --only", hint="add --only N")
-    _one_of({"FILE": file is not None, "--templates": templates is not None})
-    if file is not None and style != "kernel":
-        raise LpgenError("--style is for what lpgen emits", hint="leave it out: a FILE of either style will do")
-    kernel = chosen_kernel(version, config, offsets, vmlinux, build, file)
-    directory = templates_dir(templates)
-    entries = chosen_entries(entry, file)
-    needs_file(file, {"--assembler": assembler != "auto", "--cpp": cpp, "-I": include_dirs, "-D": defines})
+    chosen = Chosen.of(file, options)
+    kernel = chosen.kernel
     with stoppable() as check_stop:
         from lpgen import api
-        from lpgen.assembly import How
         from lpgen.contract.replay import read_replay
         from lpgen.contract.suite import Suite
         from lpgen.report.result import Result
 
         found = None if replay is None else read_replay(Path(replay))
-        source, text = (None, read_standard_input(api.STDIN)) if file == "-" else (file, None)
-        how = How(assembler, cpp, include_dirs, macros(defines))
-        unit = api.trampolines(
-            kernel, style=style, templates=directory, source=source, text=text, entries=entries, how=how
-        )
+        unit = chosen.unit()
         if found is not None:
             verdict = api.judge_replay(kernel, unit, found)
         elif only is not None or plan is not None:
@@ -169,21 +128,7 @@ def command(
                     started=begin,
                     check=check_stop,
                 )
-    again = api.command_line(
-        version,
-        settings_of(kernel),
-        offsets,
-        style,
-        templates,
-        file,
-        seed,
-        entries,
-        how,
-        vmlinux=vmlinux,
-        build=build,
-        itself=unit.fixed is not None,
-    )
-    result = Result.of(verdict, unit, again, every_boundary=interrupts, replay=found)
+    result = Result.of(verdict, unit, chosen.command(unit, seed), every_boundary=interrupts, replay=found)
     if as_json:
         from lpgen.report.json_verdict import verdict_json
 

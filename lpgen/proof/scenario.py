@@ -4,23 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lpgen.contract.route import NAMES
 from lpgen.proof.ground import DIRECT, FLAG, FUNC, World
 from lpgen.proof.path import Path
 from lpgen.proof.term import Term, const, equal, invert
 
 SWITCHED_OFF = "tracing is off in the paca"
-ROUTES = {
-    "tracer": "the tracer",
-    "graph": "prepare_ftrace_return",
-    "kprobe": "is_current_kprobe_addr",
-    "unhook": "ftrace_return_to_handler",
-    "direct": "the direct trampoline",
-    "redirected": "where the kprobe leads",
-    "body": "B's body behind the call site",
-    "c": "C, through livepatch_handler",
-    "back": "A, behind its call",
-    "trap": "a trap",
-}
+ROUTES = {**NAMES, "c": "C, through livepatch_handler"}
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from lpgen import __version__
 from lpgen.contract.limits import LIMITS
 from lpgen.contract.replay import to_json
 from lpgen.contract.statements import STATEMENTS
 from lpgen.proof.assumptions import assumptions
+from lpgen.report.json_head import json_head
 from lpgen.report.proof_result import ProofResult, Shown
 from lpgen.report.proof_text import NOT_APPLICABLE, case_text, verdict_of
 
@@ -31,14 +31,7 @@ def proof_json(result: ProofResult) -> dict[str, Any]:
     kernel = proof.kernel
     verdicts = {id_: verdict_of(result, id_) for id_ in STATEMENTS}
     return {
-        "schema": SCHEMA,
-        "lpgen": __version__,
-        "command": result.command,
-        "kernel": kernel.version,
-        "generation": kernel.generation,
-        "options": kernel.options,
-        "offsets": kernel.offsets.label,
-        "assembler": result.unit.made_by,
+        **json_head(SCHEMA, result.command, kernel, result.unit.made_by),
         "holds": result.holds,
         "refuted": list(proof.refuted),
         "undecided": list(proof.undecided),

@@ -19,12 +19,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from lpgen import __version__
 from lpgen.contract.limits import LIMITS
 from lpgen.contract.replay import Replay
 from lpgen.contract.shrink import ShrunkCase
 from lpgen.contract.verdict import Failure
 from lpgen.machine.plan_text import plan_text
+from lpgen.report.json_head import json_head
 from lpgen.report.result import Result
 
 SCHEMA = "lpgen.verify/1"
@@ -34,14 +34,7 @@ def verdict_json(result: Result) -> dict[str, Any]:
     """Return the verdict as JSON-able data."""
     kernel, covered = result.kernel, result.covered
     return {
-        "schema": SCHEMA,
-        "lpgen": __version__,
-        "command": result.command,
-        "kernel": kernel.version,
-        "generation": kernel.generation,
-        "options": kernel.options,
-        "offsets": kernel.offsets.label,
-        "assembler": result.assembler,
+        **json_head(SCHEMA, result.command, kernel, result.assembler),
         "not_judged": list(result.taken),
         "seed": result.seed,
         "callers": result.callers,

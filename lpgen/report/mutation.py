@@ -22,11 +22,11 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from lpgen import __version__
 from lpgen.assembly.model import LPGEN
 from lpgen.campaign.outcome import NONE, SURVIVED, VERIFY, Outcome, Score
 from lpgen.kernel.generations import Kernel
 from lpgen.report.columns import columns, wrapped
+from lpgen.report.json_head import json_head
 
 SCHEMA = "lpgen.mutate/1"
 # So many of a list are shown to a person; JSON has all.
@@ -81,14 +81,7 @@ def mutation_json(mutation: Mutation) -> dict[str, Any]:
     """Return a campaign as JSON-able data."""
     kernel, outcomes = mutation.kernel, mutation.outcomes
     return {
-        "schema": SCHEMA,
-        "lpgen": __version__,
-        "command": mutation.command,
-        "kernel": kernel.version,
-        "generation": kernel.generation,
-        "options": kernel.options,
-        "offsets": kernel.offsets.label,
-        "assembler": mutation.made_by,
+        **json_head(SCHEMA, mutation.command, kernel, mutation.made_by),
         "with": mutation.asked,
         "thorough": mutation.thorough,
         "shard": f"{mutation.shard[0]}/{mutation.shard[1]}",

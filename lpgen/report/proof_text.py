@@ -17,7 +17,7 @@ from lpgen.report.wrap import NARROWEST, wrapped
 
 _INDENT = 24
 _LABEL = " " * 15
-PROVED, REFUTED, OPEN, NOT_APPLICABLE = "proved", "REFUTED", "open", "not here"
+PROVED, REFUTED, OPEN, NOT_APPLICABLE = "proved", "REFUTED", "open", "n/a"
 _STYLES = {PROVED: "green", REFUTED: "bold red", OPEN: "yellow", NOT_APPLICABLE: "dim"}
 
 
