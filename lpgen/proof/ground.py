@@ -53,6 +53,32 @@ class Fields:
     end: int
 
 
+class Code:
+    """The instruction words of .text by address, some of them replaced; an area for stubs is most of it."""
+
+    def __init__(self, start: int, data: bytes, changed: Mapping[int, int] | None = None) -> None:
+        self._start = start
+        self._data = data
+        self._changed = changed or {}
+
+    def __contains__(self, address: int) -> bool:
+        return 0 <= address - self._start <= len(self._data) - 4 and not address & 3
+
+    def get(self, address: int) -> int | None:
+        """Return the word at ``address``, None where there is none."""
+        found = self._changed.get(address)
+        if found is not None:
+            return found
+        if address not in self:
+            return None
+        at = address - self._start
+        return int.from_bytes(self._data[at : at + 4], "little")
+
+    def with_words(self, changed: Mapping[int, int]) -> Code:
+        """Return the same code with other words at some addresses."""
+        return Code(self._start, self._data, {**self._changed, **changed})
+
+
 class World:
     """One kernel's memory and the linked trampolines, with some of their instructions replaced.
 
@@ -80,7 +106,7 @@ class World:
         if fixed is not None:
             self._data += [(at, at + len(data), data) for at, data in fixed.data]
         start, end = self.text_range
-        self.words = {at: int.from_bytes(self.image_bytes(at, 4) or b"", "little") for at in range(start, end & ~3, 4)}
+        self.words = Code(start, self.image_bytes(start, end - start) or b"")
         named = ("ftrace_call", "ftrace_regs_call", "ftrace_graph_call")
         self.patched = frozenset(self.symbols[name] for name in named if name in self.symbols)
         self._written = list(self._written_by_others())
@@ -204,7 +230,7 @@ class World:
             return self
         made = copy(self)
         start = self.text_range[0]
-        made.words = {**self.words, **{start + offset: word for offset, word in words.items()}}
+        made.words = self.words.with_words({start + offset: word for offset, word in words.items()})
         return made
 
     @property

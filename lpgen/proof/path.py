@@ -311,7 +311,7 @@ class Path:
     @property
     def pending(self) -> int:
         """The offset of r1 behind the current instruction where that moves r1, else 0."""
-        word, gpr = self.world.words.get(self.pc, 0), self.registers.gpr
+        word, gpr = (self.world.words.get(self.pc) or 0), self.registers.gpr
         if word >> 16 & 31 != 1:
             return 0
         if word >> 26 == 62 and word & 3 == 1:

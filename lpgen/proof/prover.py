@@ -84,7 +84,7 @@ class Prover:
         """
         begun, asked = time.perf_counter(), self.solver.questions
         world = self.world.with_words(words or {})
-        check_patch_points(self.kernel, world.image, lambda address: world.words.get(address, 0))
+        check_patch_points(self.kernel, world.image, lambda address: world.words.get(address) or 0)
         checker = Checker(world, self.solver, applicable(self.kernel), first=first)
         start = world.text_range[0]
         with suppress(EnoughError):
