@@ -323,7 +323,17 @@ class Engine:
         # Whatever the guest did to MSR before, the monitor starts with its own.
         self.uc.reg_write(ppc.UC_PPC_REG_MSR, MONITOR_MSR)
         try:
-            self.uc.emu_start(self._resume_code, self._exit)
+            at = self._resume_code
+            while True:
+                self.uc.emu_start(at, self._exit)
+                at = self._pc_now.read()[0]
+                if at == self._exit or self._why is not None:
+                    break
+                # `or rx,rx,rx` gives way to other threads, and so ends the run behind it.
+                self._blocks += 1
+                if self._blocks > MAX_BLOCKS:
+                    self._stop("runaway", at)
+                    break
         except unicorn.UcError as error:
             if self._why is None:
                 pc = self.uc.reg_read(ppc.UC_PPC_REG_PC)

@@ -8,12 +8,14 @@ from random import Random
 
 import pytest
 
+import lpgen
 from lpgen.api import trampolines
 from lpgen.assembly import Unit
 from lpgen.contract.suite import Suite
 from lpgen.errors import LpgenError
 from lpgen.kernel.generations import kernel
 from lpgen.machine.cases import special_cases
+from lpgen.source.emit import emit_source
 
 # Every way of finding ftrace_ops and thread_info, and every way out.
 VERSIONS = ("4.7", "4.14.336", "5.4.265", "6.12", "6.18")
@@ -59,3 +61,13 @@ def test_a_verdict_on_damaged_code(seed: int) -> None:
         return
     assert verdict.callers == len(numbers)
     assert len({f.finding.statement for f in verdict.failures}) == len(verdict.broken)
+
+
+@pytest.mark.parametrize("version", ["4.7", "6.8"])
+def test_a_move_of_a_register_to_itself_changes_nothing(version: str) -> None:
+    """Unicorn ends a run there (tests/machine/test_quirks_unicorn.py)."""
+    text = emit_source(kernel(version)).text
+    for symbol in ("ftrace_caller", "livepatch_handler", "return_to_handler"):
+        text = text.replace(f"_GLOBAL({symbol})\n", f"_GLOBAL({symbol})\n\tmr\tr13, r13\n\tmr\tr4, r4\n")
+    result = lpgen.verify(version, text=text)
+    assert result.holds, str(result)

@@ -327,3 +327,17 @@ def test_cr_is_one_value_and_eight_nibbles() -> None:
     assert (run(uc, 4), gpr(uc, 3)) == (0, 0x12345678)
     assert uc.reg_read(ppc_const.UC_PPC_REG_CR) == 0x12345678
     assert [uc.reg_read(ppc_const.UC_PPC_REG_CR0 + n) for n in range(8)] == list(range(1, 9))
+
+
+def test_or_of_a_register_with_itself_ends_the_run() -> None:
+    """QEMU yields the processor at `or rx,rx,rx` but for r0: emu_start returns behind it, with no error and no hook.
+
+    The engine goes on from there (Engine.resume). When this fails, the loop there can go.
+    """
+    for number in (1, 13, 14, 31):
+        uc = machine(f"mr {number}, {number}; li 5, 1")
+        assert run(uc, 8) == 0
+        assert (pc(uc), gpr(uc, 5)) == (4, 0)
+    uc = machine("mr 0, 0; li 5, 1")
+    assert run(uc, 8) == 0
+    assert (pc(uc), gpr(uc, 5)) == (8, 1)
