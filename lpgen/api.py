@@ -128,7 +128,7 @@ def prove(
     ``replays``: look for a call of the emulated world that shows each refutation.
     ``holds`` of the result tells whether all statements are proved, ``refuted`` and ``shown`` what does not hold.
     Raises LpgenError for what is wrong with the input, for an instruction that is not modelled, and where z3 is not
-    installed (pip install 'lpgen[prove]').
+    installed (pip install z3-solver).
     """
     how = How(assembler, cpp, tuple(map(str, include_dirs)), dict(defines or {}))
     given = _Given(kernel, config, offsets, vmlinux, build, style, templates, source, text, entries, how)

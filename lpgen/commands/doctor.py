@@ -49,7 +49,7 @@ def command() -> int:
     try:
         click.echo(f"  {OPTIONAL} {metadata.version(OPTIONAL)}")
     except metadata.PackageNotFoundError:
-        click.echo(f"  {OPTIONAL} not found: no lpgen prove, no lpgen mutate --with prove (pip install 'lpgen[prove]')")
+        click.echo(f"  {OPTIONAL} not found: no lpgen prove, no lpgen mutate --with prove (pip install z3-solver)")
     good &= _engine("Keystone", "lpgen.assembly.selftest")
     good &= _engine("Unicorn", "lpgen.machine.selftest")
     click.echo("Optional tools")

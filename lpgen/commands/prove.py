@@ -21,7 +21,7 @@ Examples:
   lpgen verify my_entry.S --replay out/prove-X3.json
 \b
 Exit codes: 0 every statement is proved, 1 one is refuted or open, 2 usage or input.
-Needs z3: pip install 'lpgen[prove]'.
+Needs z3: pip install z3-solver.
 """
 
 
