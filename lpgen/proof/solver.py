@@ -15,7 +15,7 @@ from lpgen.proof.term import Term
 try:
     import z3
 except ImportError as error:
-    raise LpgenError(f"the solver does not load: {error}", hint="pip install z3-solver, or lpgen with its extra [prove]") from error
+    raise LpgenError(f"the solver does not load: {error}", hint="pip install z3-solver") from error
 
 # What a question may take, in the solver's own count of steps: the answer does not depend on the machine's speed.
 _STEPS = 20_000_000

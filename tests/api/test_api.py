@@ -9,6 +9,7 @@ import pytest
 import lpgen
 from lpgen import api
 from lpgen.contract.shrink import ShrunkCase
+from lpgen.kernel.generations import kernel
 from lpgen.source.emit import emit_source
 from tests.contract.must_fail import ALL, KERNEL
 
@@ -100,3 +101,17 @@ def test_names() -> None:
     assert set(lpgen.__all__) <= set(dir(lpgen))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = lpgen.nothing
+
+
+def test_prove() -> None:
+    assert lpgen.prove("6.12").holds
+    wrong = emit_source(kernel("6.12")).text.replace("cmpd\tr12", "cmpw\tr12")
+    result = lpgen.prove("6.12", text=wrong)
+    assert not result.holds
+    assert result.refuted == ("X3",)
+    assert result.shown["X3"].replay is not None
+    assert result.command == "lpgen verify - --kernel 6.12"
+    assert str(result).endswith("REFUTED: X3\n")
+    assert lpgen.prove("6.12", text=wrong, replays=False).shown["X3"].replay is None
+    with pytest.raises(lpgen.LpgenError, match="exclude each other"):
+        lpgen.prove("6.12", text=wrong, templates="somewhere")
