@@ -63,7 +63,7 @@ def test_killed_it_goes_on_where_it_was(tmp_path: Path, undisturbed: tuple[dict[
     for _ in range(2):
         begun = _begin(tmp_path)
         begun.send_signal(signal.SIGKILL)
-        begun.communicate(timeout=30)
+        begun.communicate(timeout=180)
         kept = _stored(tmp_path)
         assert 0 < len(kept) < len(undisturbed[1])
     ran = program(*PART, "--json", cwd=tmp_path)
@@ -75,7 +75,7 @@ def test_killed_it_goes_on_where_it_was(tmp_path: Path, undisturbed: tuple[dict[
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path, undisturbed: tuple[dict[str, Any], dict[str, Any]]) -> None:
     begun = _begin(tmp_path)
     begun.send_signal(signal.SIGINT)
-    out, err = begun.communicate(timeout=30)
+    out, err = begun.communicate(timeout=180)
     assert (begun.returncode, out) == (130, "")
     lines = err.splitlines()
     assert lines[1:] == ["lpgen: stopped"]
@@ -177,7 +177,7 @@ def test_progress_on_a_terminal(tmp_path: Path) -> None:
         if not part:
             break
         seen += part
-    assert done.wait(timeout=60) in (0, 1)
+    assert done.wait(timeout=180) in (0, 1)
     os.close(ours)
     assert b"mutants" in seen
 
