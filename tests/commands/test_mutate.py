@@ -40,14 +40,14 @@ def _begin(directory: Path) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
-    for _ in range(1200):
+    for _ in range(6000):
         if begun.poll() is not None:
             pytest.fail(f"ended by itself: {begun.communicate()}")
         if _stored(directory):
             return begun
         time.sleep(0.05)
     begun.kill()
-    pytest.fail("no result in a minute")
+    pytest.fail("no result in five minutes")
 
 
 @pytest.fixture(scope="module")
