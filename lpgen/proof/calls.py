@@ -72,7 +72,6 @@ def called(path: Path, who: str) -> None:
     memory.forget("livepatch", path.top, 0x800)
     path.highest = path.top
     path.pc = back
-    path.called_at = len(path.trace)
 
 
 def tracer_writes(path: Path, world: World, regs: int, *, lean: bool) -> None:

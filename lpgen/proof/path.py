@@ -8,6 +8,7 @@ happen at each of its instructions: what a trampoline keeps where it is not safe
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, field
 
 from lpgen.kernel.checks import RED_ZONE
@@ -86,7 +87,10 @@ class Path:
     ``conditions``: terms of one bit that hold on it. ``phase``: "ftrace", "handler" before C, "back" after it,
     "unhook" or "mcount". ``events``: the kinds of gates that it came by; ``trace``: the instructions on the way.
     ``facts``: what the functions that it called left behind, by name. ``lowest``: the lowest offset of r1 from A's
-    frame so far; ``top``: livepatch_sp, counted from what it was at the call.
+    frame so far; ``deepest``: the lowest offset of a store that is still known; ``top``: livepatch_sp, counted from
+    what it was at the call; ``highest``: where what is known on the livepatch stack ends. ``stored_sp``: livepatch_sp
+    was stored in this phase. ``started``: how many instructions came before the phase. ``handler_registers``: those
+    that the handler's half started with.
     ``tracing``, ``graph``: whether ftrace has patched ftrace_call and ftrace_graph_call, None while that made no
     difference.
     """
@@ -114,40 +118,15 @@ class Path:
     tracing: bool | None = None
     graph: bool | None = None
     started: int = 0
-    called_at: int = 0
     handler_registers: Registers | None = None
     _fresh: int = 0
 
     def fork(self) -> Path:
         """Return a path that goes another way from here."""
-        return Path(
-            self.world,
-            self.report,
-            self.differs,
-            self.find,
-            self.registers.copy(),
-            self.pc,
-            self.memory.copy(),
-            self.entry,
-            self.lean,
-            self.conditions,
-            self.phase,
-            self.events,
-            self.trace.copy(),
-            self.facts.copy(),
-            self.stores.copy(),
-            self.lowest,
-            self.deepest,
-            self.top,
-            self.highest,
-            self.stored_sp,
-            self.tracing,
-            self.graph,
-            self.started,
-            self.called_at,
-            self.handler_registers,
-            self._fresh,
-        )
+        made = copy(self)
+        made.registers, made.memory = self.registers.copy(), self.memory.copy()
+        made.trace, made.facts, made.stores = self.trace.copy(), self.facts.copy(), self.stores.copy()
+        return made
 
     def way(self) -> Way:
         """Return how the path came here."""
