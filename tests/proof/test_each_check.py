@@ -21,8 +21,8 @@ PUT_IN = [
     # ftrace_caller
     ("6.8", LEAN, "\tld\tr12, 0(r2)\n", "T2"),
     ("6.8", "ftrace_call:\n\tbl\tftrace_stub\n", "\tli\tr7, 0\n\tmtmsrd\tr7, 1\n", "X1"),
-    ("6.8", LEAN, "\tcrxor\t14, 14, 14\n", "X1"),
-    ("6.8", LEAN, "\tcrxor\t18, 18, 18\n", "X1"),
+    ("6.8", "ftrace_call:\n\tbl\tftrace_stub\n", "\tcrxor\t14, 14, 14\n", "X1"),
+    ("6.8", "ftrace_call:\n\tbl\tftrace_stub\n", "\tcrxor\t18, 18, 18\n", "X1"),
     # The tracer, a module's, has another TOC.
     (
         "6.18",
