@@ -101,8 +101,8 @@ REPLACED = [
     # livepatch_handler
     # The thread goes on on another cpu behind the first instruction.
     ("6.8", HANDLER, "\tld\tr12, PACA_THREAD_INFO(r13)", "\tmr\tr12, r13\n\tld\tr12, PACA_THREAD_INFO(r12)", "X3"),
-    ("6.8", HANDLER, RAISED, "", "L7"),
-    ("6.8", TO_C, RAISED, "", "L7"),
+    ("6.8", HANDLER, RAISED, "", "L2"),
+    ("6.8", TO_C, RAISED, "", "L6"),
     ("6.8", "", TO_C, INFO + RAISED_AGAIN + TO_C, "L2"),
     # An interrupt comes while it is lowered.
     ("6.8", "", TO_C, INFO + LOWERED + RAISED_AGAIN + TO_C, "L2"),
