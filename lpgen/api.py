@@ -398,12 +398,13 @@ def command_line(
     vmlinux: str | Path | None = None,
     build: str | Path | None = None,
     itself: bool = False,
+    name: str = "verify",
 ) -> str:
-    """Return the `lpgen verify` command line that judges the same trampolines, short of which callers it sends.
+    """Return the command line of `lpgen verify`, or ``name``, that is about the same trampolines, and no more.
 
     ``itself``: ``source`` says which kernel it is.
     """
-    words = ["lpgen", "verify"]
+    words = ["lpgen", name]
     if source is not None:
         words.append(str(source))
     for option, value in (("--vmlinux", vmlinux), ("--build", build)):

@@ -12,7 +12,6 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -301,8 +300,9 @@ class Trial:
 
 def _prover(kernel: Kernel, unit: Unit) -> Prover:
     # It is loaded where it is asked for: z3 takes half a second.
-    made: Prover = import_module("lpgen.proof.prover").Prover(kernel, unit)
-    return made
+    from lpgen.proof import prover
+
+    return prover.Prover(kernel, unit)
 
 
 def _code_of(unit: Unit) -> object:

@@ -95,7 +95,7 @@ class Chosen:
         from lpgen import api
 
         given = self.options
-        line = api.command_line(
+        return api.command_line(
             given["version"],
             settings_of(self.kernel),
             given["offsets"],
@@ -108,5 +108,5 @@ class Chosen:
             vmlinux=given["vmlinux"],
             build=given["build"],
             itself=unit.fixed is not None,
+            name=name,
         )
-        return line.replace("lpgen verify", f"lpgen {name}", 1)

@@ -142,8 +142,8 @@ class _Reader:
             self._fail(error.reason, error.hint or _WANTED, keys=("plan",))
         registers = {event: self._mapping(document, event) for event in EVENTS}
         offsets = {name: self._offsets(self._mapping(document, name), name) for name in _OFFSETS}
-        numbers = {name: self._number(document[name], (name,)) for name in _NUMBERS if name in document}
-        values = Values(**registers, **offsets, **numbers)  # type: ignore[arg-type]
+        flag, nip = (self._number(document[name], (name,)) if name in document else None for name in _NUMBERS)
+        values = Values.of(registers, offsets["frame"], offsets["stack"], flag, nip)
         version = self._line(document, "lpgen") if "lpgen" in document else ""
         return Replay(**texts, values=values, lpgen=version, file=self._file)
 
@@ -168,8 +168,10 @@ class _Reader:
         made = dict(pairs)
         if len(made) < len(pairs):
             seen: set[str] = set()
-            twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-            self._fail(f"{_short(twice)} is there twice")
+            for key, _ in pairs:
+                if key in seen:
+                    self._fail(f"{_short(key)} is there twice")
+                seen.add(key)
         return made
 
     def _no_number(self, name: str) -> NoReturn:

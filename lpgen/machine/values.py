@@ -51,6 +51,19 @@ class Values:
     flag: int | None = None
     nip: int | None = None
 
+    @classmethod
+    def of(
+        cls,
+        registers: Mapping[str, Mapping[str, int]],
+        frame: Mapping[int, int],
+        stack: Mapping[int, int],
+        flag: int | None,
+        nip: int | None = None,
+    ) -> Values:
+        """Return the values with the ``registers`` of each of EVENTS."""
+        entry, tracer, kprobe, graph, direct, body, c, unhook = (registers[event] for event in EVENTS)
+        return cls(entry, tracer, kprobe, graph, direct, body, c, unhook, frame, stack, flag, nip)
+
     def at(self, event: str) -> Mapping[str, int]:
         """Return what is chosen for one of EVENTS, by register."""
         found: Mapping[str, int] = getattr(self, event)

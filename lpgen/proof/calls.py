@@ -7,8 +7,9 @@ from lpgen.proof.path import DeadEnd, Path
 from lpgen.proof.state import Registers
 from lpgen.proof.term import Term, base_and_offset, concat, const, extract, var, zext
 
-# ELFv2 2.2.1; CR0, CR1 and CR5 to CR7 as bit numbers of CR.
+# ELFv2 2.2.1; CR2 to CR4, and the others, as bit numbers of CR.
 VOLATILE_GPRS = (0, *range(3, 13))
+CR_KEPT = range(8, 20)
 VOLATILE_CR = (*range(8), *range(20, 32))
 EDITED = (*range(3, 11), *range(14, 32))
 # Instruction addresses end in two zeros.
@@ -34,14 +35,8 @@ def any_registers(who: str) -> Registers:
 def set_any_xer(registers: Registers, who: str) -> None:
     """Set XER to any value that its defined bits allow (Power ISA 3.0B, book I, 3.2.2)."""
     word = var(32, f"{who}.xer")
-    zero = const(10, 0)
-
-    registers.set_xer_word(
-        zext(
-            concat(extract(word, 31, 29), const(9, 0), extract(word, 19, 18), const(1, 0), zero, extract(word, 6, 0)),
-            64,
-        )
-    )
+    flags = concat(extract(word, 31, 29), const(9, 0), extract(word, 19, 18), const(11, 0), extract(word, 6, 0))
+    registers.set_xer_word(zext(flags, 64))
 
 
 def called(path: Path, who: str) -> None:
@@ -53,7 +48,7 @@ def called(path: Path, who: str) -> None:
     back = registers.lr.value
     base, r1 = base_and_offset(registers.gpr[1])
     if back is None or back not in path.world.words:
-        raise DeadEnd("fault", path.trace[-1], f"{who} returns to {registers.lr}")
+        raise DeadEnd(path.trace[-1], f"{who} returns to {registers.lr}")
     for number in VOLATILE_GPRS:
         registers.gpr[number] = var(64, f"{who}.r{number}")
     registers.ctr = var(64, f"{who}.ctr")

@@ -20,7 +20,7 @@ KEPT = 16
 class Refutation:
     """A statement that does not hold: where that is seen, what is wrong, and the values under which it is.
 
-    ``expected`` and ``seen`` are text; where both are values, ``terms`` are the two. ``address`` is the instruction
+    ``expected`` and ``seen`` are text. ``address`` is the instruction
     that did it, None where only its effect is seen. ``values`` are those of variables; those not there can be any.
     ``case``: what the tracer and the others did. ``way``: how it came there.
     """
@@ -35,7 +35,6 @@ class Refutation:
     way: Way
     conditions: tuple[Term, ...]
     address: int | None = None
-    terms: tuple[Term, Term] | None = None
 
 
 @dataclass(slots=True)
@@ -126,7 +125,7 @@ class Checker:
         if expected is seen:
             self._count(statement)
             return True
-        return self._ask(path, statement, what, equal(expected, seen), show(expected), show(seen), also, expected, seen)
+        return self._ask(path, statement, what, equal(expected, seen), show(expected), show(seen), also)
 
     def true(self, path: Path, statement: str, what: str, condition: Term, expected: str, seen: str) -> bool:
         """Ask that a condition holds."""
@@ -144,7 +143,7 @@ class Checker:
     def differs(self, path: Path, statement: str, address: int, what: str, was: Term, now: Term) -> None:
         """Be told by a path of a register that an instruction changed, and may not have."""
         self.where = "on the way"
-        self._ask(path, statement, what, equal(was, now), show(was), show(now), (), was, now, address)
+        self._ask(path, statement, what, equal(was, now), show(was), show(now), address=address)
 
     def count(self, statement: str) -> None:
         """Note that something was asked for a statement, and the answer was yes."""
@@ -164,8 +163,6 @@ class Checker:
         expected: str,
         seen: str,
         also: tuple[Term, ...] = (),
-        first: Term | None = None,
-        second: Term | None = None,
         address: int | None = None,
     ) -> bool:
         self._count(statement)
@@ -182,7 +179,6 @@ class Checker:
             return True
         if not found.takes(self.where, what, self.case):
             return False
-        terms = (first, second) if first is not None and second is not None else None
         found.refutations.append(
             Refutation(
                 statement,
@@ -195,7 +191,6 @@ class Checker:
                 path.way(),
                 conditions,
                 address,
-                terms,
             )
         )
         if self._first:

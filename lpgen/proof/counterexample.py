@@ -257,7 +257,7 @@ def _chosen(here: Pins, model: dict[str, int]) -> Values:
     marker = events["c"].get("marker")
     if marker == MAGIC:
         del events["c"]["marker"]
-    return replace(Values(**events), frame=frame, stack=stack, flag=flag)  # type: ignore[arg-type]
+    return Values.of(events, frame, stack, flag)
 
 
 def _plans(kernel: Kernel, world: World, solver: Solver, refutation: Refutation) -> Iterator[Plan]:

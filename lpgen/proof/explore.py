@@ -78,7 +78,7 @@ class Explorer:
                 path.pc = self._world.symbols["ftrace_graph_caller"]
                 return None
         elif pc in self._calls or pc == self._graph_call:
-            raise DeadEnd("fault", pc, "an instruction that ftrace patches: it calls the tracer once more")
+            raise DeadEnd(pc, "an instruction that ftrace patches: it calls the tracer once more")
         outcome = path.step()
         path.pc = pc + 4
         if outcome.trap is not None:
@@ -102,6 +102,13 @@ class Explorer:
     def ways(self, path: Path, condition: Term) -> tuple[bool, bool]:
         """Return whether a condition can be true on a path, and whether it can be false."""
         return self._checker.possible(path, condition), self._checker.possible(path, invert(condition))
+
+    def reaches(self, path: Path, event: Event, *targets: Term) -> bool:
+        """Tell whether a path has jumped to one of ``targets``, for all values."""
+        target = event.target
+        if event.kind != "jump" or target is None:
+            return False
+        return any(target is one or self._checker.certain(path, equal(target, one)) for one in targets)
 
     def _untraced(self, path: Path, ahead: Ahead) -> bool:
         """Follow the way with no tracer patched in as well; tell whether there is one on ``path``."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lpgen.proof.checker import Checker
-from lpgen.proof.ground import RETURN
+from lpgen.proof.ground import R1, RETURN
 from lpgen.proof.path import Path
-from lpgen.proof.term import Term
+from lpgen.proof.reading import show
+from lpgen.proof.term import FALSE, TRUE, Term, base_and_offset
 
 
 def stack_stores(path: Path, checker: Checker) -> None:
@@ -24,6 +25,14 @@ def stack_stores(path: Path, checker: Checker) -> None:
                 f"{store.offset}(A's frame)",
             )
     path.stores.clear()
+
+
+def frame_below(path: Path, checker: Checker, statement: str, r1: int) -> None:
+    """Ask for a back chain from the frame at offset ``r1`` that leads to A's frame or below it."""
+    above = path.memory.load("stack", r1, 8)
+    base, offset = base_and_offset(above)
+    holds = TRUE if base is R1 and r1 < offset <= 0 else FALSE
+    checker.true(path, statement, "back chain", holds, "an address up to A's frame", show(above))
 
 
 def return_slot(path: Path, checker: Checker, statement: str, allowed: Sequence[Term]) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lpgen.proof.calls import ADDRESS_ZEROS, EDITED, any_registers, called, tracer_writes
+from lpgen.proof.calls import ADDRESS_ZEROS, CR_KEPT, EDITED, any_registers, called, tracer_writes
 from lpgen.proof.checker import Checker
 from lpgen.proof.explore import Event, Explorer, came_to
-from lpgen.proof.frames import return_slot, stack_stores
+from lpgen.proof.frames import frame_below, return_slot, stack_stores
 from lpgen.proof.ground import DIRECT, ENTRY_LR, FUNC, OPS, R1, RETURN, TOC, World
 from lpgen.proof.livepatch import LivepatchProof
 from lpgen.proof.path import DeadEnd, Path
@@ -21,7 +21,6 @@ PT_REGS_BYTES = 44 * 8
 PARTIAL = (0, 1, *range(3, 11))
 KEPT_GPRS = (*range(1, 11), *range(14, 32))
 NONVOLATILE = (1, *range(14, 32))
-CR_KEPT = range(8, 20)
 
 
 @dataclass(frozen=True)
@@ -91,10 +90,11 @@ class FtraceProof:
             if wanted == "c":
                 return self._handler(path)
         elif event.kind == "jump" and event.target is not None:
-            if case.either and self._goes_to(path, "direct", event.target):
+            if case.either and self._goes_to(path, event, "direct"):
                 wanted = "direct"
-            if wanted in ("body", "redirected", "direct") and self._goes_to(path, wanted, event.target):
-                return self._left(path, event, wanted, case)
+            if wanted in ("body", "redirected", "direct") and self._goes_to(path, event, wanted):
+                self._left(path, event.target, wanted, case)
+                return []
         elif event.kind == wanted:
             path.events = (*path.events, wanted)
             return {"tracer": self._tracer, "kprobe": self._kprobe, "graph": self._graph}[wanted](path, event)
@@ -103,10 +103,8 @@ class FtraceProof:
         checker.broken(path, statement, event.address, "where it went", ROUTES[wanted], seen)
         return []
 
-    def _goes_to(self, path: Path, wanted: str, target: Term) -> bool:
-        return any(
-            target is one or self.checker.certain(path, equal(target, one)) for one in self._targets(path, wanted)
-        )
+    def _goes_to(self, path: Path, event: Event, wanted: str) -> bool:
+        return self.explorer.reaches(path, event, *self._targets(path, wanted))
 
     def _targets(self, path: Path, wanted: str) -> list[Term]:
         """Return where a gate may be reached: out of line B's body through the stub, or at nip itself."""
@@ -237,7 +235,6 @@ class FtraceProof:
 
     def _back_chain(self, path: Path, r1: int) -> None:
         checker = self.checker
-        listed: list[str] = []
         at, frames = r1, 0
         checker.true(path, "T4", "r1", FALSE if r1 & 15 else TRUE, "16-byte aligned", f"{r1}(A's frame)")
         wanted = [self.world.nip] if "frame_for_b" in self.world.features else []
@@ -250,13 +247,9 @@ class FtraceProof:
             ):
                 return
             frames += 1
-            if above < 0:
-                expected = wanted[frames - 1] if frames <= len(wanted) else None
+            if above < 0 and frames <= len(wanted):
                 slot = self._dword(path, above + 16)
-                if expected is None:
-                    listed.append(show(slot))
-                else:
-                    checker.equal(path, "T4", "back chain: B's call site", expected, slot)
+                checker.equal(path, "T4", "back chain: B's call site", wanted[frames - 1], slot)
             at = above
         checker.true(
             path,
@@ -297,22 +290,18 @@ class FtraceProof:
         return [path]
 
     def _frame_below(self, path: Path, statement: str, r1: int | None) -> None:
-        checker = self.checker
         if r1 is None:
-            checker.true(path, statement, "r1", FALSE, "a frame below A's", show(path.registers.gpr[1]))
-            return
-        base, above = base_and_offset(self._dword(path, r1))
-        holds = base is R1 and r1 < above <= 0
-        seen = show(self._dword(path, r1))
-        checker.true(path, statement, "back chain", TRUE if holds else FALSE, "an address up to A's frame", seen)
+            self.checker.true(path, statement, "r1", FALSE, "a frame below A's", show(path.registers.gpr[1]))
+        else:
+            frame_below(path, self.checker, statement, r1)
 
     # The ways out
 
-    def _left(self, path: Path, event: Event, wanted: str, case: Case) -> list[Path]:
+    def _left(self, path: Path, target: Term, wanted: str, case: Case) -> None:
+        """Judge a path that has left for B's body, for where a kprobe leads, or for a direct trampoline."""
         checker, registers, features = self.checker, path.registers, self.world.features
-        assert event.target is not None
+        address = path.trace[-1]
         path.events = (*path.events, wanted)
-        on: list[Path] = []
         link = path.facts.get("link", RETURN)
         if wanted == "direct":
             checker.where = "at the direct trampoline"
@@ -321,11 +310,11 @@ class FtraceProof:
             checker.equal(path, "S7", "LR", ENTRY_LR, registers.lr)
             checker.equal(path, "S7", "r0", link, registers.gpr[0])
             if "orig_gpr3" in path.facts:
-                on = self._stub_direct_tramp(path)
-            return on
+                self._stub_direct_tramp(path)
+            return
         if wanted == "body" and "graph_hook" in features and path.graph is None and not case.off:
             checker.where = "on the way"
-            checker.broken(path, "S8", event.address, "past ftrace_graph_call", ROUTES["graph"], ROUTES["body"])
+            checker.broken(path, "S8", address, "past ftrace_graph_call", ROUTES["graph"], ROUTES["body"])
         checker.where = "in B" if wanted == "body" else ROUTES[wanted]
         self._registers_on(path, "X1")
         if path.graph and "graph" in path.facts:
@@ -335,10 +324,9 @@ class FtraceProof:
             checker.equal(path, "S8", "CTR (nip)", self.world.nip, registers.ctr)
             checker.equal(path, "S8", "16(A's frame)", returns, self._dword(path, 16))
         else:
-            self._returns_to_a(path, event.target, wanted)
+            self._returns_to_a(path, target, wanted)
         if case.off:
             self._as_at_entry(path)
-        return on
 
     def _returns_to_a(self, path: Path, target: Term, wanted: str) -> None:
         """Ask for what makes B return to A: r0, LR, where the stub does not set it, and 16(A's frame)."""
@@ -362,20 +350,17 @@ class FtraceProof:
         allowed = (RETURN, path.facts.get("link", RETURN), self.world.slot_before)
         return_slot(path, self.checker, statement, allowed)
 
-    def _stub_direct_tramp(self, path: Path) -> list[Path]:
+    def _stub_direct_tramp(self, path: Path) -> None:
         """Follow the direct trampoline that is one of the trampolines' own: it returns at once."""
         path.pc = self.world.symbols["ftrace_stub_direct_tramp"]
-        path.facts["stub_direct_tramp"] = TRUE
-        path.events = (*path.events[:-1], "direct")
         for one, event in self.explorer.events(path):
             stack_stores(one, self.checker)
             self.checker.where = "behind ftrace_stub_direct_tramp"
-            if event.kind != "jump" or event.target is None or not self._goes_to(one, "body", event.target):
+            if event.target is None or not self._goes_to(one, event, "body"):
                 self.checker.broken(one, "S7", event.address, "where it went", ROUTES["body"], came_to(event))
                 continue
             self._registers_on(one, "X1")
             self._returns_to_a(one, event.target, "body")
-        return []
 
     def _handler(self, path: Path) -> list[Path]:
         checker, registers = self.checker, path.registers

@@ -36,12 +36,7 @@ class LivepatchProof:
         for one, event in self.explorer.events(path):
             nip = one.facts["nip"]
             self.checker.where = "at C's entry"
-            reached = (
-                event.kind == "jump"
-                and event.target is not None
-                and (event.target is nip or self.checker.certain(one, equal(event.target, nip)))
-            )
-            if not reached:
+            if not self.explorer.reaches(one, event, nip):
                 self._astray(one, event, "X3", "C's global entry")
                 continue
             self._c(one, before, registers_on)
@@ -130,12 +125,7 @@ class LivepatchProof:
             return
         checker.case = "C left the marker as it was"
         checker.where = "back in A"
-        reached = (
-            event.kind == "jump"
-            and event.target is not None
-            and (event.target is link or checker.certain(path, equal(event.target, link)))
-        )
-        if not reached:
+        if not self.explorer.reaches(path, event, link):
             self._astray(path, event, "L4", "A, behind its call")
             self._astray(path, event, "L6", "A, behind its call")
             return

@@ -39,11 +39,10 @@ LONGEST = 3000
 
 
 class DeadEnd(Exception):
-    """The path goes no further: ``kind`` fault, trap or runaway, ``what`` happened at ``pc``."""
+    """The path goes no further: ``what`` happened at ``pc``."""
 
-    def __init__(self, kind: str, pc: int, what: str) -> None:
+    def __init__(self, pc: int, what: str) -> None:
         super().__init__(what)
-        self.kind = kind
         self.pc = pc
         self.what = what
 
@@ -266,7 +265,7 @@ class Path:
             self.report(self, "T2", self.pc, f"r2 at the {access}", "kernel TOC", "B's r2")
         if access == "store":
             self._elsewhere(access, str(address))
-        raise DeadEnd("fault", self.pc, f"{access} at {address}, where no memory is known to be")
+        raise DeadEnd(self.pc, f"{access} at {address}, where no memory is known to be")
 
     def _elsewhere(self, access: str, where: str) -> None:
         if self.phase in ("handler", "back"):
@@ -306,7 +305,7 @@ class Path:
         fields = self.world.regions["stack"]
         where = self._where_in_stack(offset)
         if not fields.first <= offset or not offset + size <= fields.end:
-            raise DeadEnd("fault", self.pc, f"store at {where}")
+            raise DeadEnd(self.pc, f"store at {where}")
         self.memory.store("stack", offset, size, value)
         self.deepest = min(self.deepest, offset)
         if self.phase in ("handler", "back"):
@@ -362,9 +361,9 @@ class Path:
         """Execute the instruction at pc, and let an interrupt come behind it. Raises DeadEnd."""
         word = self.world.words.get(self.pc)
         if word is None:
-            raise DeadEnd("fault", self.pc, "no instruction is there")
+            raise DeadEnd(self.pc, "no instruction is there")
         if len(self.trace) - self.started > LONGEST:
-            raise DeadEnd("runaway", self.pc, "it loops")
+            raise DeadEnd(self.pc, "it loops")
         before = self.paca
         self.trace.append(self.pc)
         try:
@@ -374,7 +373,7 @@ class Path:
         if self.pc in self.trace[:-1] and self._undefined(word):
             raise self.error("it leaves another undefined value each time, and runs twice")
         if outcome.fault:
-            raise DeadEnd("fault", self.pc, outcome.fault)
+            raise DeadEnd(self.pc, outcome.fault)
         if outcome.privileged:
             statement = "L1" if self.phase in ("handler", "back") else "T5"
             self.report(self, statement, self.pc, f"write of {outcome.privileged}", "none", "one")
@@ -413,13 +412,13 @@ class Path:
         if self.phase in ("handler", "back"):
             if base is not R1 or r1:
                 self.report(self, "L1", self.pc, "r1 inside the handler", "r1", str(self.registers.gpr[1]))
-                raise DeadEnd("fault", self.pc, "r1 is not A's frame")
+                raise DeadEnd(self.pc, "r1 is not A's frame")
             self._kept_in_handler()
         elif base is not R1 or r1 > 0 or r1 & 15 or r1 < self.world.regions["stack"].first:
             allowed = "16-byte aligned, at A's frame or below it"
             self.report(self, "T5", self.pc, "r1 behind it", allowed, str(self.registers.gpr[1]))
             if base is not R1 or r1 < self.world.regions["stack"].first:
-                raise DeadEnd("fault", self.pc, "r1 is no address of the stack")
+                raise DeadEnd(self.pc, "r1 is no address of the stack")
         self.lowest = min(self.lowest, r1)
         if self.deepest < r1 - RED_ZONE:
             self.memory.forget("stack", self.deepest, r1 - RED_ZONE)

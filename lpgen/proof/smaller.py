@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from lpgen.proof.calls import ADDRESS_ZEROS, any_registers, called
+from lpgen.proof.calls import ADDRESS_ZEROS, CR_KEPT, any_registers, called
 from lpgen.proof.checker import Checker
 from lpgen.proof.explore import Explorer, came_to
-from lpgen.proof.frames import return_slot, stack_stores
+from lpgen.proof.frames import frame_below, return_slot, stack_stores
 from lpgen.proof.ground import ENTRY_LR, R1, RETURN, TOC, World
 from lpgen.proof.path import DeadEnd, Path
 from lpgen.proof.reading import show
 from lpgen.proof.scenario import ROUTES
-from lpgen.proof.term import FALSE, TRUE, Term, base_and_offset, equal, var
+from lpgen.proof.term import FALSE, TRUE, Term, base_and_offset, var
 
 KEPT_BY_MCOUNT = (*range(1, 12), *range(14, 32))
-CR_KEPT = range(8, 20)
 
 
 def mcount(world: World, checker: Checker, symbol: str) -> None:
@@ -22,11 +21,12 @@ def mcount(world: World, checker: Checker, symbol: str) -> None:
     entry.gpr[0], entry.gpr[1], entry.lr = RETURN, R1, ENTRY_LR
     path = checker.begin(entry.copy(), symbol, "mcount")
     checker.case = "the call site is not patched yet"
-    for one, event in Explorer(world, checker).events(path):
+    explorer = Explorer(world, checker)
+    for one, event in explorer.events(path):
         stack_stores(one, checker)
         checker.where = "in B"
         registers = one.registers
-        if event.kind != "jump" or event.target is None or not checker.certain(one, equal(event.target, ENTRY_LR)):
+        if not explorer.reaches(one, event, ENTRY_LR):
             checker.where = "on the way"
             checker.broken(one, "S8m", event.address, "where it went", ROUTES["body"], came_to(event))
             continue
@@ -61,10 +61,7 @@ def return_to_handler(world: World, checker: Checker) -> None:
         base, r1 = base_and_offset(registers.gpr[1])
         results: dict[int, Term] = {3: left.gpr[3], 4: left.gpr[4]}
         if base is R1:
-            above, offset = base_and_offset(one.memory.load("stack", r1, 8))
-            holds = above is R1 and r1 < offset <= 0
-            seen = show(one.memory.load("stack", r1, 8))
-            checker.true(one, "S8r", "back chain", TRUE if holds else FALSE, "an address up to A's frame", seen)
+            frame_below(one, checker, "S8r", r1)
         regs = _pt_regs(world, checker, one, r1, results) if "return_regs" in world.features else None
         try:
             called(one, "unhook")
@@ -81,8 +78,7 @@ def return_to_handler(world: World, checker: Checker) -> None:
             stack_stores(back, checker)
             checker.where = "back in A"
             registers = back.registers
-            target = end_event.target
-            if end_event.kind != "jump" or target is None or not checker.certain(back, equal(target, returns)):
+            if not explorer.reaches(back, end_event, returns):
                 checker.where = "on the way"
                 seen = came_to(end_event)
                 checker.broken(back, "S8r", end_event.address, "where it went", "A, behind its call", seen)
