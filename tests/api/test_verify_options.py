@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import pty
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
@@ -18,7 +15,7 @@ from lpgen.cli import run
 from lpgen.contract.suite import applicable
 from lpgen.kernel.generations import kernel as kernel_facts
 from lpgen.source.emit import emit_source
-from tests.commands.tools import LPGEN, environment
+from tests.commands.tools import on_terminal
 from tests.contract.must_fail import ALL, KERNEL
 
 G1_STATEMENTS = applicable(kernel_facts("4.7"))
@@ -189,22 +186,6 @@ def test_a_boundary_in_each_mode(here: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_progress_on_a_terminal(here: Path) -> None:
-    ours, theirs = pty.openpty()
-    done = subprocess.Popen(
-        [*LPGEN, "verify", "--callers", "3200", "--jobs", "2"],
-        cwd=here,
-        env=environment(TERM="xterm-256color"),
-        stdout=subprocess.DEVNULL,
-        stderr=theirs,
-    )
-    os.close(theirs)
-    shown = b""
-    while True:
-        try:
-            chunk = os.read(ours, 65536)
-        except OSError:
-            break
-        shown += chunk
-    os.close(ours)
-    assert done.wait(120) == 0
+    code, shown = on_terminal("verify", "--callers", "3200", "--jobs", "2", cwd=here)
+    assert code == 0
     assert b"/3200" in shown

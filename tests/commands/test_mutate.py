@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import signal
 import sqlite3
 import subprocess
@@ -17,7 +15,7 @@ import pytest
 from lpgen.campaign.outcome import Outcome
 from lpgen.kernel.generations import kernel
 from lpgen.report.mutation import Mutation, mutation_json, mutation_lines
-from tests.commands.tools import LPGEN, Here, environment, program
+from tests.commands.tools import LPGEN, Here, environment, on_terminal, program
 
 # Small enough to wait for, large enough to be stopped in the middle of.
 PART = ("mutate", "--with", "verify", "--shard", "2/30", "--jobs", "2", "--out", "store")
@@ -159,27 +157,10 @@ def test_a_file_of_ones_own(lpgen: Here) -> None:
 
 
 def test_progress_on_a_terminal(tmp_path: Path) -> None:
-    ours, theirs = pty.openpty()
-    done = subprocess.Popen(
-        [*LPGEN, "mutate", "--with", "verify", "--shard", "1/100", "--jobs", "2", "--out", "store"],
-        cwd=tmp_path,
-        env=environment(TERM="xterm-256color"),
-        stdout=subprocess.DEVNULL,
-        stderr=theirs,
-    )
-    os.close(theirs)
-    seen = b""
-    while True:
-        try:
-            part = os.read(ours, 4096)
-        except OSError:
-            break
-        if not part:
-            break
-        seen += part
-    assert done.wait(timeout=180) in (0, 1)
-    os.close(ours)
-    assert b"mutants" in seen
+    part = ("--with", "verify", "--shard", "1/100", "--jobs", "2", "--out", "store")
+    code, shown = on_terminal("mutate", *part, cwd=tmp_path)
+    assert code in (0, 1)
+    assert b"mutants" in shown
 
 
 def _mutation(*outcomes: Outcome, planned: int = 0) -> Mutation:

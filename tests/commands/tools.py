@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -70,3 +71,23 @@ def program(*args: str, cwd: Path, **env: str) -> Ran:
         [*LPGEN, *args], cwd=cwd, env=environment(**env), capture_output=True, text=True, timeout=120, check=False
     )
     return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def on_terminal(*args: str, cwd: Path) -> tuple[int, bytes]:
+    """Run lpgen with a terminal for its stderr; return the exit code and what the terminal got."""
+    ours, theirs = pty.openpty()
+    done = subprocess.Popen(
+        [*LPGEN, *args], cwd=cwd, env=environment(TERM="xterm-256color"), stdout=subprocess.DEVNULL, stderr=theirs
+    )
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            part = os.read(ours, 65536)
+        except OSError:
+            break
+        if not part:
+            break
+        shown += part
+    os.close(ours)
+    return done.wait(timeout=180), shown
