@@ -35,7 +35,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One kind of frame: ``kind`` is A, B, REGS, GRAPH, LIVEPATCH or OTHER, ``size`` in bytes, slots from the lowest."""
+    """One kind of frame: ``kind`` is A, B, REGS, GRAPH, LIVEPATCH or OTHER, ``size`` in bytes, slots in order."""
 
     kind: str
     name: str

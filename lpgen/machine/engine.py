@@ -271,6 +271,13 @@ class Engine:
         """Drop all translations, which otherwise grow with every run."""
         self.uc.ctl_flush_tb()
 
+    def written(self) -> list[tuple[int, memoryview]]:
+        """Return the memory that the guest can write, by its first address: the memory itself, not a copy.
+
+        The monitor's own is left out.
+        """
+        return [(address, memory) for address, memory in self._writable if address != self._monitor]
+
     # Monitor
 
     def _resume_words(self) -> list[int]:
@@ -383,14 +390,18 @@ class Engine:
 
     # Watching every instruction
 
-    def watch(self, ranges: Sequence[tuple[int, int]]) -> None:
+    def watch(self, ranges: Sequence[tuple[int, int]], *, around: Sequence[tuple[int, int]] = ()) -> None:
         """Watch the instructions in ``ranges`` [first, end): count them as boundaries, and trace when asked to.
+
+        Those in ``around`` are traced with them, and are no boundaries.
 
         Costs some ten microseconds an instruction, so it is off until called: once, before code in the ranges ran.
         """
         for first, end in ranges:
             self._watch_hooks.append(self.uc.hook_add(unicorn.UC_HOOK_CODE, self._on_code, begin=first, end=end - 1))
-        self._watched = tuple(ranges)
+        for first, end in around:
+            self._watch_hooks.append(self.uc.hook_add(unicorn.UC_HOOK_CODE, self._on_around, begin=first, end=end - 1))
+        self._watched = (*ranges, *around)
         kinds = unicorn.UC_HOOK_MEM_READ | unicorn.UC_HOOK_MEM_WRITE
         # All addresses but the monitor's own block, which each stop reads or writes a hundred times.
         for first, last in ((0, self._monitor - 1), (self._monitor + 2 * PAGE, (1 << 64) - 1)):
@@ -412,6 +423,9 @@ class Engine:
                 return
         if self._seen_pcs is not None:
             self._seen_pcs.append(address)
+        self._on_around(uc, address, size, None)
+
+    def _on_around(self, uc: Any, address: int, size: int, _: Any) -> None:
         if self._trace is not None:
             values = self._registers_now.read()
             self._trace.append(Step("insn", address, values[:32], values[32], values[33], values[34]))
