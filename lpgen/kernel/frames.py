@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lpgen.kernel.checks import RED_ZONE
 from lpgen.kernel.generations import Kernel
 
 HEADER_BYTES = 32
@@ -20,7 +21,8 @@ LIVEPATCH_FRAME_BYTES = 24
 REGISTER_SLOTS = 8
 FIRST_ARGUMENT = 3
 
-A, B, REGS, GRAPH, LIVEPATCH, OTHER = "a", "b", "pt_regs", "graph", "livepatch", "other"
+A, B, REGS, GRAPH, LIVEPATCH = "a", "b", "pt_regs", "graph", "livepatch"
+INTERRUPT, OTHER = "interrupt", "other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One kind of frame: ``kind`` is A, B, REGS, GRAPH, LIVEPATCH or OTHER, ``size`` in bytes, slots in order."""
+    """One kind of frame: ``kind`` is one of the constants above, ``size`` in bytes, the lowest slot first."""
 
     kind: str
     name: str
@@ -109,6 +111,12 @@ def livepatch_frame() -> Frame:
             Slot(16, 8, "STACK_END_MAGIC", "0x57ac6e9d: compared before the frame is popped"),
         ),
     )
+
+
+def interrupt_frame(size: int) -> Frame:
+    """Return what an interrupt builds right below r1: INT_FRAME_SIZE bytes, the uppermost 288 of them left alone."""
+    slots = (*header()[:1], Slot(size - RED_ZONE, RED_ZONE, "red zone", "the interrupted code's own"))
+    return Frame(INTERRUPT, "interrupt frame", size, slots)
 
 
 def other_frame(size: int) -> Frame:
