@@ -2,8 +2,8 @@
 
 lpgen.trace/1: what was run (``kernel``, ``generation``, ``options``, ``offsets``, ``assembler``, ``command``), the call
 (``call``), the ``functions`` and the ``stacks`` with their memory at the begin, the ``registers`` at the begin, the
-``layouts`` of the frames, the ``events`` and the ``verdict`` on this call: lpgen/report/schemas/trace-1.json says what each field is. 64-bit values
-and addresses are text, "0x...": JSON's numbers are doubles to most readers.
+``layouts`` of the frames, the ``events`` and the ``verdict`` on this call: lpgen/report/schemas/trace-1.json says what
+each field is. 64-bit values and addresses are text, "0x...": JSON's numbers are doubles to most readers.
 """
 
 from __future__ import annotations
@@ -47,9 +47,8 @@ def trace_json(result: TraceResult) -> dict[str, Any]:
             for thread in trace.threads
         ],
         "registers": _registers(trace.start),
-        "events": [
-            _event(event, [f.finding.statement for f in guilty.get(event.number, ())]) for event in trace.events
-        ],
+        "layouts": [_layout(frame) for frame in layouts],
+        "events": list(_events(trace, guilty, layouts)),
         "verdict": {key: verdict[key] for key in ("holds", "statements", "failures")},
     }
 
