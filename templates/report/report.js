@@ -31,8 +31,11 @@
       for (const stack of this.stacks.values())
         for (const other of this.stacks.values())
           if (other.start > other.base && other.start < other.top && stack.start === other.start) stack.owner = other;
-      for (const argument of this.trace.call.arguments)
-        if (argument.bytes.length === 16) this.means.set(BigInt("0x" + argument.bytes.match(/../g).reverse().join("")), argument.name);
+      for (const argument of this.trace.call.arguments) {
+        /* Smaller values stand for too much to be called by the argument that has them. */
+        const value = BigInt("0x" + (argument.bytes.match(/../g) || ["0"]).reverse().join(""));
+        if (argument.bytes.length === 16 && value >= 0x10000n) this.means.set(value, argument.name);
+      }
       this.registers = Object.fromEntries(Object.entries(this.trace.registers).map(([name, value]) => [name, BigInt(value)]));
       this.prepare();
       this.apply(this.events[0], true);
