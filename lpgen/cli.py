@@ -27,6 +27,7 @@ COMMANDS = {
     "kernels": "List the kernels, or say what holds for one.",
     "diff": "Show what changed between two kernels: contract, offsets, code.",
     "offsets": "Show or convert the asm-offsets constants.",
+    "frame": "Show the stack frames and the livepatch frame as a diagram.",
     "cost": "Count instructions, loads and stores on each way through the trampolines.",
     "doctor": "Check that the engines work on this machine.",
 }

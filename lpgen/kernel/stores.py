@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lpgen.kernel.frames import A, B, LIVEPATCH, REGS
+from lpgen.kernel.frames import LIVEPATCH, REGS, A, B
 from lpgen.kernel.generations import Kernel
 
 FULL, PARTIAL, NO_REGS = "full", "partial", "none"
@@ -23,7 +23,7 @@ NIP = "nip: behind B's call"
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The doubleword ``value``, in a few words, at ``offset`` bytes of the frame of kind ``frame`` (kernel/frames.py)."""
+    """The doubleword ``value``, in a few words, at ``offset`` bytes of a ``frame`` of that kind (kernel/frames.py)."""
 
     frame: str
     offset: int

@@ -10,7 +10,7 @@ from lpgen import api
 from lpgen.callers.placement import Prototype
 from lpgen.callers.shape import CallShape
 from lpgen.callers.types import VOID
-from lpgen.kernel.frames import A, B, FRAME_FOR_B_BYTES, LIVEPATCH_FRAME_BYTES, REGS
+from lpgen.kernel.frames import FRAME_FOR_B_BYTES, LIVEPATCH_FRAME_BYTES, REGS, A, B
 from lpgen.kernel.generations import Kernel, every_config, kernel, spans, versions_of
 from lpgen.kernel.stores import FULL, NO_REGS, PARTIAL, Entry, entries, handler_stores
 from lpgen.machine.conductor import Conductor

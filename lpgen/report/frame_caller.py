@@ -1,0 +1,90 @@
+"""What a C prototype says of A's frame: which argument of C lies where, in registers and in memory (ELFv2 2.2.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lpgen.callers.placement import FIRST_GPR, GPR_SLOTS, PARAMETER_SAVE_AREA, Piece
+from lpgen.callers.shape import CallShape
+from lpgen.callers.types import Void
+from lpgen.report.columns import columns, wrapped
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A call of B and C by A, as ``shape`` says."""
+
+    shape: CallShape
+
+    @property
+    def prototype(self) -> str:
+        """The function's C prototype; its parameters are called a1, a2 and so on."""
+        return self.shape.c_prototype()
+
+    @property
+    def doublewords(self) -> int:
+        """Doublewords of the parameter save area in A's frame, 0 where there is none."""
+        return self.shape.placement.parameter_save_area_size // 8
+
+    @property
+    def homes(self) -> list[str]:
+        """What each doubleword of the parameter save area is called."""
+        names = []
+        for number in range(self.doublewords):
+            here = ", ".join(self._at(number))
+            if number < GPR_SLOTS:
+                home = f"home of r{FIRST_GPR + number}"
+                names.append(f"{home}: {here}" if here else home)
+            else:
+                names.append(here or f"doubleword {number + 1}, not used")
+        return names
+
+    def _at(self, number: int) -> Iterator[str]:
+        """Yield the arguments that have a part in doubleword ``number``."""
+        start = PARAMETER_SAVE_AREA + 8 * number
+        for argument, pieces in enumerate(self.shape.placement.arguments):
+            size = self.shape.placement.types[argument].size
+            for piece in pieces:
+                if piece.kind == "gpr" and piece.index == FIRST_GPR + number:
+                    yield self._part(argument, piece.value_offset, piece.size, size)
+                elif piece.kind == "mem" and piece.index < start + 8 and start < piece.index + piece.size:
+                    first = max(start - piece.index, 0)
+                    part = min(piece.size - first, 8)
+                    yield self._part(argument, piece.value_offset + first, part, size)
+
+    def _part(self, argument: int, first: int, part: int, size: int) -> str:
+        name = f"a{argument + 1}"
+        return name if part == size else f"{name}[{first}..{first + part - 1}]"
+
+    def arguments(self) -> Iterator[tuple[str, str, tuple[Piece, ...]]]:
+        """Yield each argument's name, the C type that it is passed as, and its pieces."""
+        placement = self.shape.placement
+        for number, (ctype, pieces) in enumerate(zip(placement.types, placement.arguments, strict=True), 1):
+            yield f"a{number}", ctype.c_name, pieces
+
+    @property
+    def result(self) -> str:
+        """Where the result is, in a few words."""
+        placement = self.shape.placement
+        if placement.hidden is not None:
+            return "in memory, its address in r3"
+        if isinstance(placement.prototype.result, Void):
+            return "none"
+        return ", ".join(piece.where for piece in placement.result)
+
+    def lines(self, width: int) -> Iterator[str]:
+        """Yield the call for a person: the prototype, and a row for each argument."""
+        yield from wrapped(f"A calls {self.prototype}", width, "    ")
+        rows = [
+            (f"  {name}", ", ".join(piece.where for piece in pieces), ctype) for name, ctype, pieces in self.arguments()
+        ]
+        rows.append(("  result", self.result, self.shape.prototype.result.c_name))
+        yield from columns(rows, width)
+
+
+def caller_of(prototype: str) -> Caller:
+    """Return the call that a C prototype names. Raises LpgenError for a text that is none."""
+    from lpgen.callers.c_prototype import parse_prototype
+
+    return Caller(parse_prototype(prototype, "--caller"))
