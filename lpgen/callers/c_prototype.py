@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import get_close_matches
+from itertools import pairwise
 from typing import Any, TypeVar
 
 from pycparser import CParser, c_ast
@@ -54,6 +55,7 @@ MAX_TYPE_BYTES = 4096
 MAX_TYPE_DEPTH = 16
 MAX_TYPEDEF_DEPTH = 64
 """Typedefs, arrays and structures inside one another."""
+_NAMED = (c_ast.Decl, c_ast.Typedef, c_ast.Enumerator)
 _TEXT_LINE = 2
 """Line 1 of what pycparser reads is lpgen's."""
 
@@ -106,10 +108,14 @@ def _syntax_error(made: CText, message: str) -> LpgenError:
     )
 
 
-def _name_error(made: CText, name: str, at: int, declared: Sequence[str] = (), tags: Sequence[str] = ()) -> LpgenError:
-    if name in tags:
-        hint = f"write struct, union or enum before {name}"
-    elif near := get_close_matches(name, [*declared, *type_names()], 1):
+def _name_error(made: CText, name: str, at: int) -> LpgenError:
+    pairs = pairwise(token.text for token in made.tokens)
+    kind = next((before for before, tag in pairs if tag == name and before in ("struct", "union", "enum")), None)
+    if kind is not None:
+        hint = f"write {kind} before it"
+    elif name in ("vector", "__vector"):
+        hint = "behind it must be one of C's own types, such as int"
+    elif near := get_close_matches(name, type_names(made), 1):
         hint = f"did you mean {near[0]}?"
     else:
         hint = f"declare it before the function: typedef ... {name};"
@@ -189,6 +195,11 @@ class _Reader:
                 if node.name in self.typedefs:
                     raise self.error_of(node, f"{node.name[:60]!r} is defined twice", "leave one out")
                 self.typedefs[node.name] = node
+            if isinstance(node, c_ast.IdentifierType):
+                self._check_specifiers(node)
+            # What lpgen wrote for ``vector int`` is a name for pycparser, so it takes ``long vector int``.
+            if isinstance(node, _NAMED) and node.name in self.made.known and self._is_vector(node):
+                raise self.error_of(node, "a vector type where a name is expected", "write it first, then the name")
             is_enum = isinstance(node, c_ast.Enum)
             if is_enum or isinstance(node, c_ast.Struct | c_ast.Union):
                 body = node.values if is_enum else node.decls
@@ -199,6 +210,21 @@ class _Reader:
                 if is_enum and body is not None:
                     self.enums[id(node)] = self._enum(node)
             pending.extend(child for _, child in reversed(node.children()))
+
+    def _is_vector(self, node: Any) -> bool:
+        return node.name.startswith("$") and _column(node) is not None
+
+    def _check_specifiers(self, node: Any) -> None:
+        """Refuse what is no type at all, also behind a pointer."""
+        names = list(node.names)
+        if names == ["int"] and _column(node) is not None and self.words.get(self.at(node)) != "int":
+            raise self.error_of(node, "a type is missing", "write int if that is meant")
+        if not TYPE_WORDS.issuperset(names) and "_Complex" not in names:
+            return
+        plain = [name for name in names if name != "_Complex"]
+        unmodelled = [["double", "long"]] if plain == names else [[], ["float"], ["double"], ["double", "long"]]
+        if sorted(plain) not in unmodelled and (plain != names or specifier_type(plain) is None):
+            raise self.error_of(node, f"C has no type {' '.join(names)[:60]!r}", "write one of C's types")
 
     def _enum(self, node: Any) -> CType:
         """Count an enum's constants; gcc's type for it is the first of unsigned int, int, unsigned long, long to do."""
@@ -242,7 +268,8 @@ class _Reader:
             params.pop()
         passed = [] if extra is None else extra.type.args.params
         if len(params) + len(passed) > MAX_ARGUMENTS:
-            raise self.error(start, f"{len(params) + len(passed)} arguments", f"{MAX_ARGUMENTS} are enough")
+            first = _base([*params, *passed][MAX_ARGUMENTS])
+            raise self.error_of(first, f"more than {MAX_ARGUMENTS} arguments", "pass fewer, or a structure")
         result = self._result(declared.type)
         types = self._parameters(params, alone=not variadic)
         extra_types = self._parameters(passed, alone=False)
@@ -273,12 +300,10 @@ class _Reader:
         names: set[str] = set()
         for node in params:
             if isinstance(node, c_ast.ID):
-                raise _name_error(self.made, node.name, self.at(node), list(self.typedefs), list(self.tags))
+                raise _name_error(self.made, node.name, self.at(node))
             at = self.at(_base(node))
             if isinstance(node, c_ast.Decl):
                 self._check_name(node, names)
-                if set(node.storage) - {"register"}:
-                    raise self.error(at, f"a parameter is not {' '.join(node.storage)}", "leave it out")
             ctype = self._decayed(node.type, at)
             if isinstance(ctype, Void):
                 if alone and len(params) == 1 and node.name is None:
@@ -357,15 +382,11 @@ class _Reader:
             known = self.made.known.get(name)
             if known is not None:
                 return known
-        if names == ["int"] and self.words.get(self.at(node)) != "int":
-            raise self.error(at, "a type is missing", "write int if that is meant")
         ctype = specifier_type(names)
-        if ctype is not None:
-            return ctype
-        if "_Complex" in names or sorted(names) == ["double", "long"]:
+        if ctype is None:
             missing = "_Complex" if "_Complex" in names else "long double"
             raise self.error(at, f"lpgen's model of ELFv2 has no {missing}", "use double, or pass a pointer")
-        raise self.error(at, f"C has no type {' '.join(names)[:60]!r}", "write one of C's types")
+        return ctype
 
     def _tagged(self, node: Any, at: int, depth: int) -> CType:
         """A structure, union or enum: this node if it has a body, or else what its tag stands for."""
@@ -379,7 +400,8 @@ class _Reader:
                 hint = f"pass a pointer, or define it before: {kind} {node.name[:60]} {{ ... }};"
                 raise self.error(at, f"{kind} {node.name[:60]} is incomplete here", hint)
             if type(found) is not type(node):
-                raise self.error(at, f"{node.name[:60]!r} is a {type(found).__name__.lower()}, no {kind}")
+                other = type(found).__name__.lower()
+                raise self.error(at, f"{node.name[:60]} is declared as {other}", f"write {other}, not {kind}")
             node = found
         if kind == "enum":
             return self.enums[id(node)]

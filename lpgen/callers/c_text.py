@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from lpgen.callers.c_names import (
     IGNORED,
@@ -17,7 +18,7 @@ from lpgen.callers.c_names import (
     REFUSED,
     SYNONYMS,
     UNMODELLED_TYPES,
-    VECTORS,
+    TYPE_WORDS,
     is_vector_word,
     vector_type,
 )
@@ -43,6 +44,8 @@ _TOKEN = re.compile(
 )
 _COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*|/\*", re.DOTALL)
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
+# pycparser takes these and forgets that they were there.
+_NOT_INSIDE = ("typedef", "extern", "static", "auto", "inline", "__inline", "__inline__", "_Noreturn")
 _HERE = {
     "#": ("a preprocessor line", "give what the preprocessor makes of it"),
     "\\": ("a backslash is not for prototypes", "leave it out"),
@@ -113,7 +116,7 @@ class _Preparation:
         self.plain = list(re.sub(r"\s", " ", self._without_comments(text)))
         self._tokenise()
         if not made.tokens:
-            raise LpgenError(f"{made.what}: expected a C declaration, such as int f(int, ..., double)")
+            raise self.error(0, "expected a C declaration, such as int f(int, ..., double)")
         closing = self._check_brackets()
         self._rewrite_words(closing)
         extra = self._split_at_ellipsis(closing)
@@ -158,6 +161,8 @@ class _Preparation:
                 opened.append(i)
                 if len(opened) > MAX_NESTING:
                     raise self.error(token.at, f"brackets more than {MAX_NESTING} deep")
+            elif token.text in _NOT_INSIDE and opened and tokens[opened[-1]].text != "[":
+                raise self.error(token.at, f"{token.text} is not for a parameter or a member", "leave it out")
             elif token.text in _CLOSING.values():
                 if not opened or _CLOSING[tokens[opened[-1]].text] != token.text:
                     raise self.error(token.at, f"{token.text!r} closes nothing")
@@ -324,9 +329,14 @@ def _opens_declaration(before: str, opened: Sequence[str]) -> bool:
     return before in (";", "{", "(", "const", "volatile", "static", "extern", "inline", "register", "typedef", "...")
 
 
-def type_names() -> list[str]:
-    """Every name of a type that needs no typedef, for suggestions."""
-    return [*KNOWN_TYPES, *sorted(word for word in KEYWORDS if word not in ("auto", "sizeof")), *_VECTOR_HINTS]
-
-
-_VECTOR_HINTS = tuple(vector.c_name for vector in VECTORS)
+def type_names(made: CText) -> list[str]:
+    """The names of types, for suggestions: the text's own typedefs first, then those that need no typedef."""
+    names = []
+    depth = 0
+    in_typedef = False
+    for token, after in pairwise(made.tokens):
+        depth += (token.text in _CLOSING) - (token.text in _CLOSING.values())
+        in_typedef = token.text == "typedef" or (in_typedef and (token.text != ";" or depth > 0))
+        if in_typedef and depth == 0 and token.is_name and after.text in (";", ",", "["):
+            names.append(token.text)
+    return [*names, *KNOWN_TYPES, *sorted(TYPE_WORDS)]
