@@ -29,6 +29,7 @@ COMMANDS = {
     "diff": "Show what changed between two kernels: contract, offsets, code.",
     "offsets": "Show or convert the asm-offsets constants.",
     "cost": "Count instructions, loads and stores on each way through the trampolines.",
+    "schema": "List the formats of what --json prints, or print one as JSON Schema.",
     "doctor": "Check that the engines work on this machine.",
 }
 

@@ -28,7 +28,7 @@ from lpgen.kernel.generations import settings_of
 from lpgen.report.columns import Cell, columns
 from lpgen.report.files import write_out
 from lpgen.report.style import BAD, Text, shown
-from lpgen.report.wrap import terminal_width
+from lpgen.report.wrap import row_width
 
 if TYPE_CHECKING:
     from lpgen.assembly.unit import Which
@@ -111,13 +111,13 @@ def command(
         print_json(document)
     else:
         title = f"kernel {kernel.version}, generation {kernel.generation}; offsets: {kernel.offsets.label}"
-        table = _table(found, own if file is not None else None, terminal_width())
+        table = _table(found, own if file is not None else None, row_width())
         write_out("-", shown([Text(title), *table]))
     say_notes(kernel)
     return 1 if any(cost.end for cost in found) else 0
 
 
-def _table(found: list[Cost], own: list[Cost] | None, width: int) -> Iterator[Text]:
+def _table(found: list[Cost], own: list[Cost] | None, width: int | None) -> Iterator[Text]:
     rows: list[tuple[Cell, ...]] = [("entry", "path", "instructions", "loads", "stores", "")]
     for number, cost in enumerate(found):
         base = None if own is None else own[number]

@@ -17,7 +17,7 @@ from lpgen.errors import LpgenError
 from lpgen.report.columns import Cell, columns
 from lpgen.report.files import write_out
 from lpgen.report.style import BAD, GOOD, HEADING, WARNING, Text, shown
-from lpgen.report.wrap import terminal_width
+from lpgen.report.wrap import row_width
 
 SCHEMA = "lpgen.doctor/1"
 
@@ -52,7 +52,7 @@ def command(as_json: bool) -> int:
     if as_json:
         print_json(found)
     else:
-        write_out("-", shown(_lines(found, terminal_width())))
+        write_out("-", shown(_lines(found, row_width())))
     return 0 if found["works"] else 1
 
 
@@ -110,7 +110,7 @@ def _version(path: str | None) -> str | None:
     return first.stdout.split("\n")[0].strip()
 
 
-def _lines(found: dict[str, Any], width: int) -> Iterator[Text]:
+def _lines(found: dict[str, Any], width: int | None) -> Iterator[Text]:
     yield Text(f"lpgen {__version__}, Python {found['python']}, {found['system']} {found['machine']}")
     yield Text("Packages", HEADING)
     yield from columns([_package_row(package) for package in found["packages"]], width, "  ")

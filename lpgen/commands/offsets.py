@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import sys
 from collections.abc import Iterator
 
 import click
@@ -18,7 +17,7 @@ from lpgen.kernel.options import setting_text
 from lpgen.report.columns import columns
 from lpgen.report.files import STDOUT, write_out
 from lpgen.report.style import Text, plain, shown
-from lpgen.report.wrap import terminal_width
+from lpgen.report.wrap import row_width
 
 FORMATS = ("header", "toml", "json", "table")
 JSON_SCHEMA = "lpgen.offsets/1"
@@ -57,8 +56,7 @@ def command(
     form = chosen_format(form, as_json, "table")
     wanted = chosen_kernel(version, config, offsets, vmlinux, build)
     if form == "table" and out in STDOUT:
-        # Elsewhere a row is a line, for grep.
-        write_out(out, shown(_table(wanted, terminal_width() if sys.stdout.isatty() else None)))
+        write_out(out, shown(_table(wanted, row_width())))
     else:
         write_out(out, offsets_text(wanted, form))
     say_notes(wanted)

@@ -1,13 +1,4 @@
-"""Two kernels side by side, as text and as JSON. ``schema`` names the format; it changes when a field's meaning does.
-
-lpgen.diff/1: ``old`` and ``new`` (``version``, ``generation``, ``settings``: those that are not lpgen's defaults),
-``differs``, and the parts that were asked for. ``contract``: ``facts`` that are not the same in both (``name``,
-``old``, ``new``), and ``features``, ``symbols``, ``options`` and ``call_sites`` that only one has (``gone`` or ``new``:
-lists of ``name`` and ``what``). ``offsets``: constants that differ (``name``, ``old``, ``new`` in bytes; null where it
-is not needed). ``code``: each symbol (``name``), how many lines are the ``same``, whether it is there (``in_old``,
-``in_new``), and its ``changes``: the lines ``old`` and ``new``, behind so many lines of the symbol (``old_at``,
-``new_at``).
-"""
+"""Two kernels side by side, as text and as JSON: lpgen.diff/1, whose fields `lpgen schema diff` describes."""
 
 from __future__ import annotations
 

@@ -1,18 +1,4 @@
-"""The kernels that lpgen has, as text and as JSON. ``schema`` names the format; it changes when a field's meaning does.
-
-lpgen.kernels/1: either ``kernels``, a list with an entry for each stretch of kernels that do not differ in what lpgen
-knows of them, or ``kernel``, one kernel in one configuration.
-
-Of a stretch: ``first`` and ``last`` kernel (null: no end; a ``back_port`` goes to the end of that series),
-``generation`` and its ``title``, ``layout``, ``file`` and ``section`` (which part of it; empty: the whole file),
-``features`` and ``symbols`` in the default configuration.
-
-Of one kernel: ``version``, ``generation`` (``id``, ``title``, ``first``, ``last``), ``back_ports`` (feature to the
-first point release that has it), ``layout`` (``id``, ``first``, ``last``, and in bytes ``switch_frame_size`` and
-``int_frame_size``), ``file``, ``section``, ``thread_info`` (the ``feature``, ``what`` it says, ``thread_shift``,
-``thread_info_size``), ``call_sites`` (lists of instructions), ``symbols``, ``features``, ``options`` (``value``,
-lpgen's ``default`` and Kconfig's, what it ``needs`` and ``follows``, the ``features`` that it decides), ``commits``.
-"""
+"""The kernels that lpgen has, as text and as JSON: lpgen.kernels/1, whose fields `lpgen schema kernels` describes."""
 
 from __future__ import annotations
 

@@ -1,17 +1,4 @@
-"""A mutation campaign for a person and as JSON. ``schema`` names the format; it changes when a field's meaning does.
-
-lpgen.mutate/1: what was mutated (``kernel``, ``generation``, ``options``, ``offsets``, ``assembler``, ``command``), who
-was asked (``with``: verify, prove or both; ``thorough``: each of them of every mutant), how far it is (``mutants`` in
-all, ``done``, ``shard`` as i/n), what came out (``holds``: nothing survived and nothing is contradicted; ``score``, and
-``kinds``, the same by kind of change: ``mutants``, ``killed`` of which ``refused`` before anything ran, ``equivalent``,
-``survived``, ``only_verify``, ``only_prove``), and lists of ids: ``survivors``; ``contradictions``, which a caller sees
-broken and the prover has proved; ``only_verify``, which verify kills and the prover does not refute; ``only_prove``,
-which the prover refutes and verify does not kill. ``outcomes`` is every mutant that is done: ``id``, ``kind``,
-``state`` (killed, equivalent, survived; none: no mutant, the code is the same), the instructions ``was`` and ``now``,
-``place`` and ``template``, ``acceptance`` (why it was refused), ``verify`` (killed, passed, not asked), ``statements``,
-``caller`` and ``what`` it saw, ``sent`` callers, ``prove`` (refuted, proved, undecided, not asked), ``refuted`` and
-``undecided``; what is empty is left out.
-"""
+"""A mutation campaign for a person and as JSON: lpgen.mutate/1, whose fields `lpgen schema mutate` describes."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import textwrap
 
 # No text is made narrower than this, whatever the terminal.
@@ -12,6 +13,11 @@ NARROWEST = 24
 def terminal_width(otherwise: int = 80) -> int:
     """Return the columns of the terminal (or of COLUMNS); ``otherwise`` where standard output is none."""
     return shutil.get_terminal_size((otherwise, 24)).columns
+
+
+def row_width() -> int | None:
+    """Return the columns of the terminal; None where standard output is none: a row stays one line, for grep."""
+    return terminal_width() if sys.stdout.isatty() else None
 
 
 def wrapped(
