@@ -17,8 +17,8 @@ from lpgen.callers.c_names import (
     KNOWN_TYPES,
     REFUSED,
     SYNONYMS,
-    UNMODELLED_TYPES,
     TYPE_WORDS,
+    UNMODELLED_TYPES,
     is_vector_word,
     vector_type,
 )

@@ -14,7 +14,7 @@ from lpgen.kernel.generations import Kernel
 FULL, PARTIAL, NO_REGS = "full", "partial", "none"
 
 BACK_CHAIN, LR_SAVE, TOC_SAVE = 0, 16, 24
-# The doubleword behind the header: the tracer, with four integer parameters, has no parameter save area (ELFv2 2.2.3.1).
+# The doubleword behind the header: a callee of four integer parameters has no parameter save area (ELFv2 2.2.3.1).
 OWN = 32
 
 RETURN_ADDRESS = "r0: return into A"

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from lpgen.callers.placement import FIRST_GPR, GPR_SLOTS, PARAMETER_SAVE_AREA, Piece
 from lpgen.callers.shape import CallShape
 from lpgen.callers.types import Void
-from lpgen.report.columns import columns, wrapped
+from lpgen.report.columns import columns
+from lpgen.report.style import HEADING, Text
+from lpgen.report.wrap import wrapped
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +75,12 @@ class Caller:
             return "none"
         return ", ".join(piece.where for piece in placement.result)
 
-    def lines(self, width: int) -> Iterator[str]:
+    def lines(self, width: int) -> Iterator[Text]:
         """Yield the call for a person: the prototype, and a row for each argument."""
-        yield from wrapped(f"A calls {self.prototype}", width, "    ")
-        rows = [
-            (f"  {name}", ", ".join(piece.where for piece in pieces), ctype) for name, ctype, pieces in self.arguments()
-        ]
-        rows.append(("  result", self.result, self.shape.prototype.result.c_name))
-        yield from columns(rows, width)
+        yield from (Text(line, HEADING) for line in wrapped(f"A calls {self.prototype}", width, "  ", first=""))
+        rows = [(name, ", ".join(piece.where for piece in pieces), ctype) for name, ctype, pieces in self.arguments()]
+        rows.append(("result", self.result, self.shape.prototype.result.c_name))
+        yield from columns(rows, width, "  ")
 
 
 def caller_of(prototype: str) -> Caller:

@@ -4,47 +4,41 @@ from __future__ import annotations
 
 from typing import Any
 
-from lpgen import __version__
 from lpgen.kernel.frames import LIVEPATCH, LIVEPATCH_FRAME_BYTES
 from lpgen.report.frame_caller import Caller
 from lpgen.report.frame_model import GAP, Block, Diagram, Row
+from lpgen.report.json_head import json_head
 
 SCHEMA = "lpgen.frame/1"
 
 
-def frame_json(shown: Diagram) -> dict[str, Any]:
-    """Return the diagram as JSON-able data: every GPR has an entry of its own."""
-    kernel, offsets = shown.kernel, shown.kernel.offsets
+def frame_json(drawn: Diagram, command: str) -> dict[str, Any]:
+    """Return the diagram as JSON-able data: every GPR has an entry of its own. ``command`` makes it again."""
+    kernel, offsets = drawn.kernel, drawn.kernel.offsets
     switch, interrupt = offsets["SWITCH_FRAME_SIZE"], offsets["INT_FRAME_SIZE"]
-    above = shown.blocks[: shown.gap]
-    return {
-        "schema": SCHEMA,
-        "lpgen": __version__,
-        "kernel": kernel.version,
-        "generation": kernel.generation,
-        "options": kernel.options,
-        "offsets": offsets.label,
+    above = drawn.blocks[: drawn.gap]
+    return json_head(SCHEMA, command, kernel) | {
         "stack": {
-            "thread_size": shown.stack_size,
+            "thread_size": drawn.stack_size,
             "switch_frame_size": switch,
             "int_frame_size": interrupt,
             "red_zone": interrupt - switch,
         },
         "entries": [
-            {"symbol": entry.symbol, "lean": entry.lean, "pt_regs": entry.regs, "r6": _r6(shown, entry.regs)}
-            for entry in shown.entries
+            {"symbol": entry.symbol, "lean": entry.lean, "pt_regs": entry.regs, "r6": _r6(drawn, entry.regs)}
+            for entry in drawn.entries
         ],
         "frames": [_block(block, on_stack=True) for block in above],
         "r1": [{"where": block.r1, "frame": block.kind, "from_a": block.far} for block in above if block.r1],
-        "low_end": [_block(block, on_stack=False) for block in shown.blocks[shown.gap :] if block.kind != GAP],
-        "livepatch_sp": _livepatch_sp(shown),
-        "caller": None if shown.caller is None else _caller(shown.caller),
-        "notes": list(shown.notes),
+        "low_end": [_block(block, on_stack=False) for block in drawn.blocks[drawn.gap :] if block.kind != GAP],
+        "livepatch_sp": _livepatch_sp(drawn),
+        "caller": None if drawn.caller is None else _caller(drawn.caller),
+        "remarks": list(drawn.notes),
     }
 
 
-def _r6(shown: Diagram, regs: str) -> int | None:
-    return None if regs == "none" else shown.kernel.offsets["GPR0"]
+def _r6(drawn: Diagram, regs: str) -> int | None:
+    return None if regs == "none" else drawn.kernel.offsets["GPR0"]
 
 
 def _block(block: Block, *, on_stack: bool) -> dict[str, Any]:
@@ -70,10 +64,10 @@ def _row(row: Row, *, on_stack: bool) -> dict[str, Any]:
     }
 
 
-def _livepatch_sp(shown: Diagram) -> dict[str, Any] | None:
-    if not shown.livepatch:
+def _livepatch_sp(drawn: Diagram) -> dict[str, Any] | None:
+    if not drawn.livepatch:
         return None
-    kernel = shown.kernel
+    kernel = drawn.kernel
     on_stack = "thread_info_on_stack" in kernel.features
     return {
         "thread_info": "r1" if on_stack else "PACA_THREAD_INFO",

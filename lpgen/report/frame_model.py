@@ -138,9 +138,9 @@ def diagram(kernel: Kernel, caller: Caller | None = None) -> Diagram:
     )
 
 
-def letters_of(shown: Diagram) -> dict[str, str]:
+def letters_of(drawn: Diagram) -> dict[str, str]:
     """Return the letter of each entry point, by its symbol: F for full registers, L for the lean one."""
-    return {entry.symbol: "L" if entry.lean else "F" for entry in shown.entries}
+    return {entry.symbol: "L" if entry.lean else "F" for entry in drawn.entries}
 
 
 def title_of(block: Block) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from lpgen.kernel.frames import LIVEPATCH, REGS, A, B
-from lpgen.report.columns import wrapped
 from lpgen.report.frame_model import (
     INTERRUPT,
     LOW_END,
@@ -20,6 +19,7 @@ from lpgen.report.frame_model import (
     title_of,
 )
 from lpgen.report.svg import Drawing, characters
+from lpgen.report.wrap import wrapped
 
 _COLOUR = {
     A: "blue",
@@ -45,47 +45,47 @@ _BETWEEN_MARKS = 18
 _TOP = 24
 
 
-def frame_svg(shown: Diagram, *, unfold: bool = False) -> str:
+def frame_svg(drawn: Diagram, *, unfold: bool = False) -> str:
     """Return the diagram as an SVG file; ``unfold``: a row for each GPR."""
-    return frame_drawing(shown, unfold=unfold).document(shown.title, description(shown))
+    return frame_drawing(drawn, unfold=unfold).document(drawn.title, description(drawn))
 
 
-def frame_drawing(shown: Diagram, *, unfold: bool = False) -> Drawing:
+def frame_drawing(drawn: Diagram, *, unfold: bool = False) -> Drawing:
     """Return the drawing, for a file or for a page (``Drawing.element`` with ``description``)."""
-    return _Painter(shown, unfold=unfold).drawing
+    return _Painter(drawn, unfold=unfold).drawing
 
 
-def description(shown: Diagram) -> str:
+def description(drawn: Diagram) -> str:
     """Return the drawing in words, from the highest address to the lowest, for a screen reader."""
-    names = [title_of(block) + (f" (r1: {block.r1})" if block.r1 else "") for block in shown.blocks]
-    beside = [f"Beside the stack: {title_of(block)}." for block in shown.beside]
-    return " ".join([f"From the highest address to the lowest: {'; '.join(names)}.", *beside, *shown.notes])
+    names = [title_of(block) + (f" (r1: {block.r1})" if block.r1 else "") for block in drawn.blocks]
+    beside = [f"Beside the stack: {title_of(block)}." for block in drawn.beside]
+    return " ".join([f"From the highest address to the lowest: {'; '.join(names)}.", *beside, *drawn.notes])
 
 
 class _Painter:
-    def __init__(self, shown: Diagram, *, unfold: bool) -> None:
-        self.shown = shown
+    def __init__(self, drawn: Diagram, *, unfold: bool) -> None:
+        self.drawn = drawn
         self.drawing = Drawing(_WIDTH)
-        self.letters = letters_of(shown)
+        self.letters = letters_of(drawn)
         self.unfold = unfold
         self._at = self._head()
         self._ends: dict[str, int] = {}
         self._thread_info: int | None = None
-        for number, block in enumerate(shown.blocks):
-            if number == shown.gap:
+        for number, block in enumerate(drawn.blocks):
+            if number == drawn.gap:
                 self._gap(block)
             else:
-                self._block(block if unfold else folded(block), signed=number < shown.gap)
+                self._block(block if unfold else folded(block), signed=number < drawn.gap)
         self.drawing.line(_LEFT, self._at, _RIGHT, self._at, "edge")
         self._beside()
         self._foot()
 
     def _head(self) -> int:
-        draw, shown = self.drawing, self.shown
-        draw.text(_TOP, 40, shown.title, "strong", size=20)
-        draw.text(_TOP, 62, shown.subtitle, "faint")
+        draw, drawn = self.drawing, self.drawn
+        draw.text(_TOP, 40, drawn.title, "strong", size=20)
+        draw.text(_TOP, 62, drawn.subtitle, "faint")
         who = ", ".join(f"{letter} {symbol}" for symbol, letter in self.letters.items())
-        said = f"{shown.stack_size} bytes (THREAD_SIZE), the highest address at the top."
+        said = f"{drawn.stack_size} bytes (THREAD_SIZE), the highest address at the top."
         draw.text(_TOP, 80, f"{said} Stored before the tracer is called by {who}", "faint")
         y = 116
         draw.text(_FAR, y - 14, "from", "faint", size=_SMALL, anchor="end")
@@ -127,7 +127,7 @@ class _Painter:
             self._pointer(self._at, f"r1: {block.r1}")
 
     def _what(self, row: Row) -> list[str]:
-        return wrapped(row.said, characters(_RIGHT - _WHAT - 8, _SIZE), "") or [""]
+        return wrapped(row.said, characters(_RIGHT - _WHAT - 8, _SIZE), "")
 
     def _row(self, row: Row, lines: list[str], y: int, *, signed: bool) -> None:
         draw, base = self.drawing, y + 14
@@ -163,7 +163,7 @@ class _Painter:
         draw.arrow((middle - 150, top + 6), (middle - 150, top + 34))
         draw.text(middle - 136, top + 24, "the stack grows down", "point")
         draw.text(middle, top + 56, block.name, "strong", size=13, anchor="middle")
-        if self.shown.livepatch:
+        if self.drawn.livepatch:
             draw.arrow((middle - 150, top + height - 6), (middle - 150, top + height - 34))
             draw.text(middle - 136, top + height - 16, "the livepatch stack grows up", "point")
         draw.text(_FAR, top + height - 18, "from", "faint", size=_SMALL, anchor="end")
@@ -172,7 +172,7 @@ class _Painter:
 
     def _beside(self) -> None:
         """Draw where livepatch_sp is kept, and what it points to."""
-        if not self.shown.livepatch:
+        if not self.drawn.livepatch:
             return
         target = self._ends[LIVEPATCH]
         draw = self.drawing
@@ -182,7 +182,7 @@ class _Painter:
             self._beside_text(target, "livepatch_sp")
             return
         self._pointer(target, "livepatch_sp")
-        for block in self.shown.beside:
+        for block in self.drawn.beside:
             self._task(block, target + 30)
 
     def _task(self, block: Block, top: int) -> None:
@@ -214,12 +214,12 @@ class _Painter:
         draw = self.drawing
         y = draw.height + 14
         room = characters(_WIDTH - 2 * _TOP, _SIZE)
-        if self.shown.caller is not None:
-            for line in self.shown.caller.lines(room):
+        if self.drawn.caller is not None:
+            for said in self.drawn.caller.lines(room):
                 y += 17
-                self.drawing.text(_TOP, y, line, "mono", size=_SIZE)
+                self.drawing.text(_TOP, y, said.plain, "mono spaced", size=_SIZE)
             y += 10
-        for note in self.shown.notes:
+        for note in self.drawn.notes:
             for line in wrapped(note, room, ""):
                 y += 17
                 self.drawing.text(_TOP, y, line, "faint", size=_SIZE)

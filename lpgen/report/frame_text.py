@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from lpgen.report.columns import wrapped
 from lpgen.report.frame_model import Block, Diagram, Row, folded, letters_of, offset_texts, title_of
+from lpgen.report.style import FAINT, HEADING, Text
+from lpgen.report.wrap import wrapped
 
 WIDTH = 79
 # Columns of the offsets in front of the box, and those inside it.
 _FAR, _NEAR = 7, 6
 _MARGIN = _FAR + _NEAR + 1
 _NAME, _CONSTANT = 14, 15
-
-HEADING, FAINT = "heading", "faint"
-_SGR = {HEADING: "1", FAINT: "2"}
 
 # Part of a line, and its style ("" for none).
 Part = tuple[str, str]
@@ -43,21 +41,16 @@ def can_draw(encoding: str | None) -> bool:
     return True
 
 
-def frame_text(shown: Diagram, *, fine: bool = True, colour: bool = False, unfold: bool = False) -> str:
-    """Return the diagram as text; ``fine`` with box drawing, ``colour`` with escape sequences, ``unfold`` every GPR."""
-    lines = _lines(shown, Glyphs(fine=fine), unfold=unfold)
-    return "".join(f"{_painted(line) if colour else ''.join(text for text, _ in line).rstrip()}\n" for line in lines)
+def frame_lines(drawn: Diagram, *, fine: bool = True, unfold: bool = False) -> Iterator[Text]:
+    """Yield the diagram's lines; ``fine``: with box drawing, else ASCII; ``unfold``: a row for each GPR."""
+    for line in _lines(drawn, Glyphs(fine=fine), unfold=unfold):
+        yield line if isinstance(line, Text) else Text.assemble(*line)
 
 
-def _painted(line: Iterable[Part]) -> str:
-    """Return a line with the escape sequences of its styles: the only place that knows them."""
-    return "".join(f"\x1b[{_SGR[style]}m{text}\x1b[0m" if style else text for text, style in line).rstrip()
-
-
-def _lines(shown: Diagram, glyphs: Glyphs, *, unfold: bool) -> Iterator[list[Part]]:
-    yield [(shown.subtitle, "")]
-    yield [(f"one thread's stack, {shown.stack_size} bytes (THREAD_SIZE); the highest address is at the top", "")]
-    marks = letters_of(shown)
+def _lines(drawn: Diagram, glyphs: Glyphs, *, unfold: bool) -> Iterator[list[Part] | Text]:
+    yield [(drawn.subtitle, "")]
+    yield [(f"one thread's stack, {drawn.stack_size} bytes (THREAD_SIZE); the highest address is at the top", "")]
+    marks = letters_of(drawn)
     if len(marks) > 1:
         said = ", ".join(f"{letter} {symbol}" for symbol, letter in marks.items())
         yield [(f"stored before the tracer is called by {said}", "")]
@@ -68,27 +61,27 @@ def _lines(shown: Diagram, glyphs: Glyphs, *, unfold: bool) -> Iterator[list[Par
     yield [(f"{'from':>{_FAR}}{'from':>{_NEAR}}", FAINT)]
     yield _heading("A's r1", "r1", marks)
     yield [_rule(glyphs, glyphs.top)]
-    for number, block in enumerate(shown.blocks):
-        if number == shown.gap:
-            yield from _gap(block, glyphs, both=shown.livepatch)
+    for number, block in enumerate(drawn.blocks):
+        if number == drawn.gap:
+            yield from _gap(block, glyphs, both=drawn.livepatch)
             continue
         if block.above:
             yield _pointed_rule(block.above, glyphs, glyphs.middle)
-        yield from _block(block if unfold else folded(block), glyphs, marks, signed=number < shown.gap)
-        last = number == len(shown.blocks) - 1
+        yield from _block(block if unfold else folded(block), glyphs, marks, signed=number < drawn.gap)
+        last = number == len(drawn.blocks) - 1
         ends = glyphs.bottom if last else glyphs.middle
         yield _pointed_rule(f"r1: {block.r1}", glyphs, ends) if block.r1 else [_rule(glyphs, ends)]
-    for block in shown.beside:
+    for block in drawn.beside:
         yield []
         yield [_rule(glyphs, glyphs.top)]
         yield from _block(block, glyphs, marks)
         yield [_rule(glyphs, glyphs.bottom)]
-    if shown.caller is not None:
+    if drawn.caller is not None:
         yield []
-        yield from ([(line, "")] for line in shown.caller.lines(WIDTH))
+        yield from drawn.caller.lines(WIDTH)
     yield []
-    for note in shown.notes:
-        yield from ([(line, "")] for line in wrapped(note, WIDTH, "  ", "- "))
+    for note in drawn.notes:
+        yield from ([(line, "")] for line in wrapped(note, WIDTH, "  ", first="- "))
 
 
 def _heading(far: str, near: str, marks: dict[str, str]) -> list[Part]:

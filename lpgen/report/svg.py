@@ -71,6 +71,7 @@ def style() -> str:
         f"{root} .head {{ fill: var(--point); }}",
         f"{root} .mark {{ fill: var(--ink); }}",
         f"{root} .mono {{ font-family: ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace; }}",
+        f"{root} .spaced {{ white-space: pre; }}",
         f"{root} .strong {{ font-weight: 600; }}",
         f"{root} text.faint {{ fill: var(--muted); }}",
         f"{root} text.point {{ fill: var(--point); }}",
