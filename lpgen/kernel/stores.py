@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lpgen.kernel.frames import LIVEPATCH, REGS, A, B
+from lpgen.kernel.frames import REGS, A, B
 from lpgen.kernel.generations import Kernel
 
 FULL, PARTIAL, NO_REGS = "full", "partial", "none"
@@ -103,12 +103,3 @@ def _lean(kernel: Kernel) -> tuple[Store, ...]:
     elif "partial_regs" in features and "livepatch" in features and "frame_for_b" not in features:
         found.append(Store(REGS, OWN, "nip, to compare with"))
     return tuple(found)
-
-
-def handler_stores() -> tuple[Store, ...]:
-    """Return what livepatch_handler stores in its frame on the livepatch stack (contract section 4, L2)."""
-    return (
-        Store(LIVEPATCH, 0, "r2"),
-        Store(LIVEPATCH, 8, "return address into A"),
-        Store(LIVEPATCH, 16, "STACK_END_MAGIC"),
-    )

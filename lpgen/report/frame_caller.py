@@ -30,30 +30,34 @@ class Caller:
         return self.shape.placement.parameter_save_area_size // 8
 
     @property
-    def homes(self) -> list[str]:
-        """What each doubleword of the parameter save area is called."""
-        names = []
+    def homes(self) -> list[tuple[str, str]]:
+        """What each doubleword of the parameter save area is called, and what it is in a few words."""
+        found = []
         for number in range(self.doublewords):
-            here = ", ".join(self._at(number))
+            here = list(self._at(number))
+            names, types = (", ".join(part) for part in zip(*here, strict=True)) if here else ("", "")
             if number < GPR_SLOTS:
-                home = f"home of r{FIRST_GPR + number}"
-                names.append(f"{home}: {here}" if here else home)
+                register = f"r{FIRST_GPR + number}"
+                home = f"home of {register}"
+                found.append((f"{home}: {names}", f"{types}: in {register}") if here else (home, "not used"))
             else:
-                names.append(here or f"doubleword {number + 1}, not used")
-        return names
+                found.append((names, types) if here else (f"doubleword {number + 1}", "not used"))
+        return found
 
-    def _at(self, number: int) -> Iterator[str]:
-        """Yield the arguments that have a part in doubleword ``number``."""
+    def _at(self, number: int) -> Iterator[tuple[str, str]]:
+        """Yield the arguments that have a part in doubleword ``number``, each with its type."""
         start = PARAMETER_SAVE_AREA + 8 * number
+        if number == 0 and self.shape.placement.hidden is not None:
+            yield "the result's address", "void *"
         for argument, pieces in enumerate(self.shape.placement.arguments):
-            size = self.shape.placement.types[argument].size
+            ctype = self.shape.placement.types[argument]
             for piece in pieces:
                 if piece.kind == "gpr" and piece.index == FIRST_GPR + number:
-                    yield self._part(argument, piece.value_offset, piece.size, size)
+                    yield self._part(argument, piece.value_offset, piece.size, ctype.size), ctype.c_name
                 elif piece.kind == "mem" and piece.index < start + 8 and start < piece.index + piece.size:
                     first = max(start - piece.index, 0)
-                    part = min(piece.size - first, 8)
-                    yield self._part(argument, piece.value_offset + first, part, size)
+                    size = min(piece.size - first, 8)
+                    yield self._part(argument, piece.value_offset + first, size, ctype.size), ctype.c_name
 
     def _part(self, argument: int, first: int, part: int, size: int) -> str:
         name = f"a{argument + 1}"
@@ -79,6 +83,9 @@ class Caller:
         """Yield the call for a person: the prototype, and a row for each argument."""
         yield from (Text(line, HEADING) for line in wrapped(f"A calls {self.prototype}", width, "  ", first=""))
         rows = [(name, ", ".join(piece.where for piece in pieces), ctype) for name, ctype, pieces in self.arguments()]
+        if self.shape.prototype.variadic:
+            spilled = "C is variadic: it stores the registers of its variadic arguments in their homes"
+            yield from (Text(line) for line in wrapped(spilled, width, "  "))
         rows.append(("result", self.result, self.shape.prototype.result.c_name))
         yield from columns(rows, width, "  ")
 

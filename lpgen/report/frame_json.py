@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from lpgen.kernel.frames import LIVEPATCH, LIVEPATCH_FRAME_BYTES
+from lpgen.kernel.frames import LIVEPATCH_FRAME_BYTES
 from lpgen.report.frame_caller import Caller
-from lpgen.report.frame_model import GAP, Block, Diagram, Row
+from lpgen.report.frame_model import Block, Diagram, Row
 from lpgen.report.json_head import json_head
 
 SCHEMA = "lpgen.frame/1"
@@ -30,7 +30,7 @@ def frame_json(drawn: Diagram, command: str) -> dict[str, Any]:
         ],
         "frames": [_block(block, on_stack=True) for block in above],
         "r1": [{"where": block.r1, "frame": block.kind, "from_a": block.far} for block in above if block.r1],
-        "low_end": [_block(block, on_stack=False) for block in drawn.blocks[drawn.gap :] if block.kind != GAP],
+        "low_end": [_block(block, on_stack=False) for block in (*drawn.blocks[drawn.gap + 1 :], *drawn.beside)],
         "livepatch_sp": _livepatch_sp(drawn),
         "caller": None if drawn.caller is None else _caller(drawn.caller),
         "remarks": list(drawn.notes),
@@ -75,7 +75,6 @@ def _livepatch_sp(drawn: Diagram) -> dict[str, Any] | None:
         "low_bits": kernel.thread_shift if on_stack else None,
         "offset": kernel.offsets["TI_livepatch_sp"],
         "starts_at": kernel.thread_info_size + 8,
-        "frame": LIVEPATCH,
         "frame_size": LIVEPATCH_FRAME_BYTES,
     }
 

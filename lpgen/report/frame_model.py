@@ -248,8 +248,12 @@ def _block_of_a(kernel: Kernel, found: Sequence[Entry], caller: Caller | None) -
             rows.append(replace(row, what=f"argument doubleword {number}") if number > 0 else row)
         name = f"A's frame, parameter save area from {HEADER_BYTES}(r1) on"
         return Block(A, name, None, "its lowest address", tuple(rows), 0, r1)
-    frame = frame_of_a(caller.doublewords, caller.homes)
-    rows = [Row(None, None, "A's own"), *_rows(frame, 0, found)]
+    homes = caller.homes
+    frame = frame_of_a(caller.doublewords, [name for name, _ in homes])
+    rows = [Row(None, None, "A's own")]
+    for row in _rows(frame, 0, found):
+        number = ((row.offset or 0) - HEADER_BYTES) // 8
+        rows.append(replace(row, what=homes[number][1]) if number >= 0 else row)
     name = "A's frame" if caller.doublewords else "A's frame, no parameter save area"
     return Block(A, name, None, "its lowest address", tuple(rows), 0, r1)
 

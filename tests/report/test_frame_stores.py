@@ -10,9 +10,9 @@ from lpgen import api
 from lpgen.callers.placement import Prototype
 from lpgen.callers.shape import CallShape
 from lpgen.callers.types import VOID
-from lpgen.kernel.frames import FRAME_FOR_B_BYTES, LIVEPATCH_FRAME_BYTES, REGS, A, B
+from lpgen.kernel.frames import FRAME_FOR_B_BYTES, LIVEPATCH_FRAME_BYTES, REGS, A, B, livepatch_frame
 from lpgen.kernel.generations import Kernel, every_config, kernel, spans, versions_of
-from lpgen.kernel.stores import FULL, NO_REGS, PARTIAL, Entry, entries, handler_stores
+from lpgen.kernel.stores import FULL, NO_REGS, PARTIAL, Entry, entries
 from lpgen.machine.conductor import Conductor
 from lpgen.machine.engine import Step
 from lpgen.machine.plan import PATCH, Plan
@@ -125,7 +125,7 @@ def test_the_livepatch_frame_and_r1_in_the_handler(version: str) -> None:
             8: trip.entry.gpr[0],
             16: 0x57AC6E9D,
         }
-        assert set(stores) == {store.offset for store in handler_stores()}
+        assert set(stores) == {slot.offset for slot in livepatch_frame().slots}
         # livepatch_sp is raised before the frame is filled (L2), and r1 is A's all the while (L1).
         written = [address for address, _, _ in stores_of(c.steps)]
         assert written[-4:][0] == trip.thread.sp_address
