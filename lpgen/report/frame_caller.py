@@ -48,7 +48,7 @@ class Caller:
         """Yield the arguments that have a part in doubleword ``number``, each with its type."""
         start = PARAMETER_SAVE_AREA + 8 * number
         if number == 0 and self.shape.placement.hidden is not None:
-            yield "the result's address", "void *"
+            yield "result's address", "void *"
         for argument, pieces in enumerate(self.shape.placement.arguments):
             ctype = self.shape.placement.types[argument]
             for piece in pieces:

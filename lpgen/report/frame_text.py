@@ -48,8 +48,8 @@ def frame_lines(drawn: Diagram, *, fine: bool = True, unfold: bool = False) -> I
 
 
 def _lines(drawn: Diagram, glyphs: Glyphs, *, unfold: bool) -> Iterator[list[Part] | Text]:
-    yield [(drawn.subtitle, "")]
-    yield [(f"one thread's stack, {drawn.stack_size} bytes (THREAD_SIZE); the highest address is at the top", "")]
+    yield from map(Text, wrapped(drawn.subtitle, WIDTH))
+    yield [(f"a thread's stack, {drawn.stack_size} bytes (THREAD_SIZE), the highest address at the top", "")]
     marks = letters_of(drawn)
     if len(marks) > 1:
         said = ", ".join(f"{letter} {symbol}" for symbol, letter in marks.items())
