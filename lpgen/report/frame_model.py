@@ -149,9 +149,15 @@ def title_of(block: Block) -> str:
 
 
 def offset_texts(row: Row, *, signed: bool) -> tuple[str, str]:
-    """Return what the columns of the offsets say of a row; ``signed``: the first has a sign, but for 0."""
-    far = "" if row.far is None else f"{row.far:+d}" if signed and row.far else str(row.far)
-    return far, "" if row.offset is None else str(row.offset)
+    """Return what the columns of the offsets say of a row.
+
+    ``signed``, above the gap: from A's r1, with a sign, and from r1 of its frame. Below: from the stack's low end, and
+    where that is not certain from livepatch_sp.
+    """
+    near = "" if row.offset is None else str(row.offset)
+    if signed:
+        return "" if row.far is None else f"{row.far:+d}" if row.far else "0", near
+    return ("", near) if row.far is None else (str(row.far), "")
 
 
 def folded(block: Block) -> Block:
@@ -231,8 +237,9 @@ def _stack(kernel: Kernel, found: Sequence[Entry], caller: Caller | None) -> Ite
     size, red_zone = kernel.offsets["INT_FRAME_SIZE"], kernel.offsets["INT_FRAME_SIZE"] - frame.size
     row = Row(-red_zone, red_zone, "no interrupt writes here", "live below r1")
     yield Block(RED_ZONE, "red zone, below r1 at any instruction", red_zone, "r1", (row,))
-    row = Row(-size, frame.size, "its pt_regs", "lowest address: r1 - INT_FRAME_SIZE")
-    yield Block(INTERRUPT, f"an interrupt's frame (INT_FRAME_SIZE {size})", frame.size, "r1", (row,))
+    row = Row(-size, frame.size, "its pt_regs", "from r1 - INT_FRAME_SIZE on")
+    name = f"an interrupt's frame, {frame.size} bytes; INT_FRAME_SIZE {size}"
+    yield Block(INTERRUPT, name, frame.size, "r1", (row,))
     both_grow = "livepatch" in kernel.features
     yield Block(GAP, "free: the stacks grow towards each other" if both_grow else "free", None, lowest, ())
 

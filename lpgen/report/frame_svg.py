@@ -166,6 +166,8 @@ class _Painter:
         if self.drawn.livepatch:
             draw.arrow((middle - 150, top + height - 6), (middle - 150, top + height - 34))
             draw.text(middle - 136, top + height - 16, "the livepatch stack grows up", "point")
+            draw.text(_NEAR, top + height - 18, "from", "faint", size=_SMALL, anchor="end")
+            draw.text(_NEAR, top + height - 4, "sp", "faint", size=_SMALL, anchor="end")
         draw.text(_FAR, top + height - 18, "from", "faint", size=_SMALL, anchor="end")
         draw.text(_FAR, top + height - 4, "low end", "faint", size=_SMALL, anchor="end")
         self._at = top + height

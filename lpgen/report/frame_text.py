@@ -137,7 +137,8 @@ def _gap(block: Block, glyphs: Glyphs, *, both: bool) -> Iterator[list[Part]]:
     yield _inside([(block.name, HEADING)], glyphs, side=glyphs.gap)
     if both:
         yield _inside([(f"{glyphs.up} the livepatch stack grows up", "")], glyphs, side=glyphs.gap)
-    yield [(f"{'from':>{_FAR}}", FAINT)]
-    yield [(f"{'low end':>{_FAR}}", FAINT)]
+    near = ("from", "sp") if both else ("", "")
+    yield [(f"{'from':>{_FAR}}{near[0]:>{_NEAR}}", FAINT)]
+    yield [(f"{'low end':>{_FAR}}{near[1]:>{_NEAR}}", FAINT)]
     if not both:
         yield [_rule(glyphs, glyphs.middle)]
