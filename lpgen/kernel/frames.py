@@ -39,7 +39,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One kind of frame: ``kind`` is A, B, REGS, GRAPH, LIVEPATCH or OTHER, ``size`` in bytes, slots from the lowest."""
+    """One kind of frame: ``kind`` is one of the constants above, ``size`` in bytes, the lowest slot first."""
 
     kind: str
     name: str
