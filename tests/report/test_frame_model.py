@@ -8,7 +8,8 @@ import pytest
 
 from lpgen.errors import LpgenError
 from lpgen.kernel.frames import HEADER_BYTES, LIVEPATCH, REGS, A, B
-from lpgen.kernel.generations import kernel
+from lpgen.kernel.generations import kernel, required_names
+from lpgen.kernel.offsets import Offsets
 from lpgen.kernel.stores import entries
 from lpgen.report.frame_caller import caller_of
 from lpgen.report.frame_model import LOW_END, THREAD_INFO, Block, Diagram, Row, diagram, folded
@@ -177,3 +178,16 @@ def test_the_arguments_beside() -> None:
 def test_a_text_that_is_no_prototype_is_refused() -> None:
     with pytest.raises(LpgenError, match=r"--caller, column \d+"):
         caller_of("int f(")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_offsets_that_a_kernel_cannot_do_without_are_enough(version: str) -> None:
+    made = kernel(version)
+    names = required_names(made)
+    few = Offsets((made.offsets.offset(name) for name in names), label="few")
+    drawn = diagram(kernel(version, offsets=few))
+    of = block(drawn, REGS)
+    check_covered(of)
+    check_covered(folded(of))
+    assert {row.name for row in of.rows} >= {"gpr[0]", "gpr[31]", "nip", "link"}
+    assert "softe" not in {row.name for row in of.rows}
