@@ -306,6 +306,10 @@ def syntax_error(made: CText, message: str) -> LpgenError:
     parts = message.split(":")
     place = [int(part) for part in parts[1:3] if part.isdecimal()]
     at = place[1] - 1 if len(place) == 2 and place[0] >= TEXT_LINE else None
+    first = made.tokens[0]
+    if first.is_name and first.text not in made.known and [token.text for token in made.tokens[1:2]] == ["("]:
+        hint = "write one before it; of a macro give what the preprocessor makes of it"
+        return made.error(first.at, f"{first.text[:60]!r} has no result type", hint)
     unknown = _unknown_type(made, len(made.text) if at is None else at)
     if unknown is not None:
         return name_error(made, unknown.text, unknown.at)
@@ -318,10 +322,6 @@ def syntax_error(made: CText, message: str) -> LpgenError:
     if token is None:
         return made.error(
             made.tokens[-1].at, "this is not a C declaration", "expected one such as int f(int, ..., double)"
-        )
-    if token is made.tokens[0] and token.is_name:
-        return made.error(
-            token.at, f"{token.text[:60]!r} has no result type", "write one before it, void if it has none"
         )
     if token.text == "(" and before is not None and before in TYPE_WORDS:
         return made.error(token.at, "the function has no name", "write one before the parenthesis")
@@ -338,10 +338,10 @@ def name_error(made: CText, name: str, at: int) -> LpgenError:
         hint = f"write {kind} before it"
     elif name in ("vector", "__vector"):
         hint = "behind it must be one of C's own types, such as int"
-    elif near := get_close_matches(name, _type_names(made), 1):
-        hint = f"did you mean {near[0]}?"
+    elif near := get_close_matches(name, _type_names(made), 1, 0.75):
+        hint = f"did you mean {near[0]}? if not, declare it before the function"
     else:
-        hint = f"declare it before the function: typedef ... {name};"
+        hint = f"declare it before the function: typedef ... {name[:60]};"
     return made.error(at, f"unknown type name {name[:60]!r}", hint)
 
 

@@ -318,6 +318,14 @@ int (int, long)
     ^ the function has no name
 f(int)
 ^ 'f' has no result type
+__printf(1, 2) int f(const char *, ...)
+^ '__printf' has no result type
+SYSCALL_DEFINE3(read, int, x)
+^ of a macro give what the preprocessor makes of it
+int f(spinlock_t *lock)
+      ^ unknown type name 'spinlock_t'; declare it before the function: typedef ... spinlock_t;
+int f(int a = 3)
+            ^ C has no '='
 int f(const x)
       ^ a type is missing
 int f(int int)
