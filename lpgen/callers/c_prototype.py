@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import get_close_matches
-from itertools import pairwise
 from typing import Any, TypeVar
 
 from pycparser import CParser, c_ast
@@ -26,7 +25,7 @@ from pycparser.c_parser import ParseError
 
 from lpgen.callers.c_constants import Constant, evaluate, fits
 from lpgen.callers.c_names import TYPE_WORDS, UNMODELLED_TYPES, specifier_type
-from lpgen.callers.c_text import EXTRA, VECTOR_MARK, CText, prepare, type_names, unknown_type
+from lpgen.callers.c_text import EXTRA, TEXT_LINE, VECTOR_MARK, CText, name_error, prepare, syntax_error
 from lpgen.callers.placement import Prototype
 from lpgen.callers.shape import CallShape
 from lpgen.callers.types import (
@@ -56,8 +55,6 @@ MAX_TYPE_DEPTH = 16
 MAX_TYPEDEF_DEPTH = 64
 """Typedefs, arrays and structures inside one another."""
 _NAMED = (c_ast.Decl, c_ast.Typedef, c_ast.Enumerator)
-_TEXT_LINE = 2
-"""Line 1 of what pycparser reads is lpgen's."""
 
 
 def parse_prototype(text: str, what: str = "prototype") -> CallShape:
@@ -73,60 +70,17 @@ def _parse(made: CText) -> Any:
     try:
         return CParser().parse(made.source)
     except ParseError as error:
-        raise _syntax_error(made, str(error)) from None
+        raise syntax_error(made, str(error)) from None
     except (AssertionError, AttributeError, IndexError, RecursionError, TypeError, ValueError):
         # Some texts that are not C break pycparser instead of being refused by it.
-        raise _syntax_error(made, "") from None
-
-
-def _syntax_error(made: CText, message: str) -> LpgenError:
-    """Say what is wrong with a text that is not C, by pycparser's ``:LINE:COLUMN: ...`` and by looking at the words."""
-    parts = message.split(":")
-    place = [int(part) for part in parts[1:3] if part.isdecimal()]
-    at = place[1] - 1 if len(place) == 2 and place[0] >= _TEXT_LINE else None
-    unknown = unknown_type(made, len(made.text) if at is None else at)
-    if unknown is not None:
-        return _name_error(made, unknown.text, unknown.at)
-    token, before = None, None
-    for each in made.tokens:
-        if at is not None and each.at >= at:
-            token = each
-            break
-        before = each.text
-    if token is None:
-        return made.error(
-            made.tokens[-1].at, "this is not a C declaration", "expected one such as int f(int, ..., double)"
-        )
-    if token is made.tokens[0] and token.is_name:
-        return made.error(
-            token.at, f"{token.text[:60]!r} has no result type", "write one before it, void if it has none"
-        )
-    if token.text == "(" and before is not None and before in TYPE_WORDS:
-        return made.error(token.at, "the function has no name", "write one before the parenthesis")
-    return made.error(
-        token.at, f"C has no {token.text[:40]!r} here", "expected a declaration such as int f(int, ..., double)"
-    )
-
-
-def _name_error(made: CText, name: str, at: int) -> LpgenError:
-    pairs = pairwise(token.text for token in made.tokens)
-    kind = next((before for before, tag in pairs if tag == name and before in ("struct", "union", "enum")), None)
-    if kind is not None:
-        hint = f"write {kind} before it"
-    elif name in ("vector", "__vector"):
-        hint = "behind it must be one of C's own types, such as int"
-    elif near := get_close_matches(name, type_names(made), 1):
-        hint = f"did you mean {near[0]}?"
-    else:
-        hint = f"declare it before the function: typedef ... {name};"
-    return made.error(at, f"unknown type name {name[:60]!r}", hint)
+        raise syntax_error(made, "") from None
 
 
 def _column(node: Any) -> int | None:
     """The column (from 1) of a node in the person's text, or of the first one below it that has one."""
     while node is not None:
         coord = node.coord
-        if coord is not None and coord.line >= _TEXT_LINE and coord.column:
+        if coord is not None and coord.line >= TEXT_LINE and coord.column:
             return int(coord.column)
         node = getattr(node, "type", None)
     return None
@@ -142,9 +96,8 @@ class _Reader:
         self.typedefs: dict[str, Any] = {}
         self.tags: dict[str, Any] = {}
         self.constants: dict[str, Constant] = {}
-        self.enums: dict[int, CType] = {}
+        self.enums: dict[int, CType | None] = {}
         self.structs: dict[int, Struct | None] = {}
-        self.unused_vectors = dict(made.vectors)
 
     # Errors
 
@@ -169,7 +122,7 @@ class _Reader:
             if isinstance(node, c_ast.FuncDef):
                 raise self.error_of(node, "a function with a body", "give its declaration only")
             if not isinstance(node, c_ast.Decl | c_ast.Typedef):
-                raise self.error_of(node, "expected a declaration")
+                raise self.error_of(node, "expected a declaration", "leave it out")
             if isinstance(node, c_ast.Typedef):
                 if function is not None and _column(node) is not None:
                     raise self.error_of(node, "a declaration behind the function's", "put it before the function")
@@ -188,6 +141,7 @@ class _Reader:
 
     def _collect(self) -> None:
         """Find every typedef, tag and enumerator, in the order of the text."""
+        unused = dict(self.made.vectors)
         pending = [*reversed(self.tree.ext)]
         while pending:
             node = pending.pop()
@@ -197,9 +151,14 @@ class _Reader:
                 self.typedefs[node.name] = node
             if isinstance(node, c_ast.IdentifierType):
                 self._check_specifiers(node)
-            # What lpgen wrote for ``vector int`` is a name for pycparser, so it takes ``long vector int``.
-            if isinstance(node, _NAMED) and node.name in self.made.known and self._is_vector(node):
-                raise self.error_of(node, "a vector type where a name is expected", "write it first, then the name")
+            if isinstance(node, c_ast.ParamList) and isinstance(node.params[0], c_ast.ID):
+                # For pycparser these are names of parameters, as before C89.
+                raise name_error(self.made, node.params[0].name, self.at(node.params[0]))
+            if isinstance(node, c_ast.TypeDecl):
+                for mark in self._marks(node):
+                    unused.pop(mark, None)
+            if isinstance(node, _NAMED) and str(node.name).startswith("$"):
+                self._check_mark(node)
             is_enum = isinstance(node, c_ast.Enum)
             if is_enum or isinstance(node, c_ast.Struct | c_ast.Union):
                 body = node.values if is_enum else node.decls
@@ -208,11 +167,19 @@ class _Reader:
                         raise self.error_of(node, f"{node.name[:60]!r} is defined twice", "leave one out")
                     self.tags[node.name] = node
                 if is_enum and body is not None:
-                    self.enums[id(node)] = self._enum(node)
+                    self._enum_type(node, self.at(node))
             pending.extend(child for _, child in reversed(node.children()))
+        if unused:
+            raise self.error(min(unused.values()), "vector_size(16) has no type here", "put it behind the type")
 
-    def _is_vector(self, node: Any) -> bool:
-        return node.name.startswith("$") and _column(node) is not None
+    def _marks(self, node: Any) -> set[int]:
+        """The marks of vector_size(16) behind a declarator's name or its type."""
+        return {self.at(part) for part in (node, node.type) if _column(part) is not None} & set(self.made.vectors)
+
+    def _check_mark(self, node: Any) -> None:
+        """Refuse ``long vector int``: pycparser takes what lpgen wrote for ``vector int`` as the name of a long."""
+        if node.name != EXTRA and _column(node) is not None:
+            raise self.error_of(node, "a vector type where a name is expected", "write it first, then the name")
 
     def _check_specifiers(self, node: Any) -> None:
         """Refuse what is no type at all, also behind a pointer."""
@@ -225,6 +192,15 @@ class _Reader:
         unmodelled = [["double", "long"]] if plain == names else [[], ["float"], ["double"], ["double", "long"]]
         if sorted(plain) not in unmodelled and (plain != names or specifier_type(plain) is None):
             raise self.error_of(node, f"C has no type {' '.join(names)[:60]!r}", "write one of C's types")
+
+    def _enum_type(self, node: Any, at: int) -> CType:
+        if id(node) not in self.enums:
+            self.enums[id(node)] = None
+            self.enums[id(node)] = self._enum(node)
+        made = self.enums[id(node)]
+        if made is None:
+            raise self.error(at, "an enum inside its own constants", "write the number")
+        return made
 
     def _enum(self, node: Any) -> CType:
         """Count an enum's constants; gcc's type for it is the first of unsigned int, int, unsigned long, long to do."""
@@ -273,8 +249,6 @@ class _Reader:
         result = self._result(declared.type)
         types = self._parameters(params, alone=not variadic)
         extra_types = self._parameters(passed, alone=False)
-        if self.unused_vectors:
-            raise self.error(min(self.unused_vectors.values()), "vector_size(16) has no type here", "use a typedef")
         total = sum(round_up(ctype.size, 8) for ctype in types + extra_types)
         if total > MAX_ARGUMENT_BYTES:
             raise self.error(start, f"{len(types + extra_types)} arguments of {total} bytes", "8192 bytes are enough")
@@ -299,8 +273,6 @@ class _Reader:
         types = []
         names: set[str] = set()
         for node in params:
-            if isinstance(node, c_ast.ID):
-                raise _name_error(self.made, node.name, self.at(node))
             at = self.at(_base(node))
             if isinstance(node, c_ast.Decl):
                 self._check_name(node, names)
@@ -362,10 +334,7 @@ class _Reader:
 
     def _declared(self, node: Any, at: int, depth: int) -> CType:
         ctype = self.resolve(node.type, at, depth)
-        marks = {self.at(part) for part in (node, node.type) if _column(part) is not None} & set(self.made.vectors)
-        for mark in marks:
-            self.unused_vectors.pop(mark, None)
-        if marks or VECTOR_MARK in (node.quals or ()):
+        if self._marks(node) or VECTOR_MARK in (node.quals or ()):
             if not isinstance(ctype, Integer | Float) or ctype.size > 8:
                 raise self.error(at, "a vector of this type", "use a vector of char to long, float or double")
             return Vector(ctype)
@@ -404,7 +373,7 @@ class _Reader:
                 raise self.error(at, f"{node.name[:60]} is declared as {other}", f"write {other}, not {kind}")
             node = found
         if kind == "enum":
-            return self.enums[id(node)]
+            return self._enum_type(node, at)
         if id(node) not in self.structs:
             self.structs[id(node)] = None
             self.structs[id(node)] = self._struct(node, at, depth + 1)
@@ -419,7 +388,7 @@ class _Reader:
         for member in node.decls:
             here = self.at(member)
             if not isinstance(member, c_ast.Decl):
-                raise self.error(here, "expected a member")
+                raise self.error(here, "expected a member", "leave it out")
             if member.bitsize is not None:
                 raise self.error(here, "lpgen's model of ELFv2 has no bit-fields", "use an integer of the whole width")
             if member.name is None and (not isinstance(member.type, c_ast.Struct | c_ast.Union) or member.type.name):
