@@ -11,15 +11,19 @@ from typing import Any
 
 import click
 
+from lpgen import __version__
 from lpgen.assembly import Section, Unit, assemble, write_object
 from lpgen.assembly.linker import flat
 from lpgen.assembly.read_object import read_object
-from lpgen.commands.options import CONTEXT, chosen_kernel, kernel_options, macros
+from lpgen.commands.options import CONTEXT, chosen_format, chosen_kernel, json_option, kernel_options, macros
 from lpgen.elf.file import ElfFile, is_elf, open_elf
 from lpgen.errors import LpgenError
 from lpgen.kernel.generations import Kernel
 from lpgen.report.files import read_standard_input, read_text, write_out
+from lpgen.report.style import WARNING, say
 
+SCHEMA = "lpgen.assemble/1"
+# As documents had it before they had a schema.
 JSON_VERSION = 1
 STDIN = "<stdin>"
 
@@ -47,17 +51,17 @@ Examples:
     "--format",
     "form",
     type=click.Choice(["listing", "hex", "bin", "obj", "json"]),
-    default="listing",
-    show_default=True,
-    help="What to write.",
+    help="What to write.  [default: listing]",
 )
+@json_option("The same as --format json.")
 @click.option("--out", metavar="FILE", help="Where to write; - is standard output.  [default: -]")
 @click.option("-D", "defines", metavar="NAME[=VALUE]", multiple=True, help="Define a C macro; may be repeated.")
 @click.option("-I", "include_dirs", metavar="DIR", multiple=True, help="Search DIR for #include; may be repeated.")
 @kernel_options
 def command(
     file: str,
-    form: str,
+    form: str | None,
+    as_json: bool,
     out: str | None,
     defines: tuple[str, ...],
     include_dirs: tuple[str, ...],
@@ -71,6 +75,7 @@ def command(
 
     asm/asm-offsets.h and the CONFIG_ macros are those of --kernel, --config and --offsets, --vmlinux or --build.
     """
+    form = chosen_format(form, as_json, "listing")
     if out is None and form in ("bin", "obj") and sys.stdout.isatty():
         raise LpgenError(f"--format {form} would write binary to the terminal", hint="add --out FILE, or --out -")
     given = _read(file)
@@ -94,7 +99,7 @@ def command(
         raw, left = flat(unit)
         for relocation in left:
             target = f"{relocation.symbol}{relocation.addend:+d}" if relocation.addend else relocation.symbol
-            click.echo(f"{relocation.place}: left unresolved: {relocation.type} {target}", err=True)
+            say(f"{relocation.place}: left unresolved: {relocation.type} {target}", WARNING)
         words = (raw[at : at + 4] for at in range(0, len(raw), 4))
         # .text may end in data that is no whole word; a short last word has fewer digits.
         data = raw if form == "bin" else "".join(f"{word[::-1].hex()}\n" for word in words)
@@ -184,6 +189,8 @@ def _word(section: Section, at: int) -> int:
 
 def _json(unit: Unit) -> dict[str, Any]:
     return {
+        "schema": SCHEMA,
+        "lpgen": __version__,
         "version": JSON_VERSION,
         "name": unit.name,
         "sections": [_json_section(section) for section in unit.sections.values()],
