@@ -19,8 +19,8 @@ from lpgen.commands.options import CONTEXT, chosen_format, chosen_kernel, json_o
 from lpgen.elf.file import ElfFile, is_elf, open_elf
 from lpgen.errors import LpgenError
 from lpgen.kernel.generations import Kernel
-from lpgen.report.files import read_standard_input, read_text, write_out
-from lpgen.report.style import WARNING, say
+from lpgen.report.files import STDOUT, read_standard_input, read_text, write_out
+from lpgen.report.style import HEADING, WARNING, Text, plain, say, shown
 
 SCHEMA = "lpgen.assemble/1"
 # As documents had it before they had a schema.
@@ -94,7 +94,8 @@ def command(
     elif form == "json":
         data = json.dumps(_json(unit), indent=1) + "\n"
     elif form == "listing":
-        data = "".join(_listing(unit))
+        lines = _listing(unit)
+        data = shown(lines) if out is None or out in STDOUT else plain(lines)
     else:
         raw, left = flat(unit)
         for relocation in left:
@@ -141,11 +142,12 @@ def _assemble(
     )
 
 
-def _listing(unit: Unit) -> Iterator[str]:
+def _listing(unit: Unit) -> Iterator[Text]:
     for section in unit.sections.values():
         if not section.size:
             continue
-        yield f"section {section.name} {section.flags} align {section.align} size {section.size}\n"
+        title = f"section {section.name} {section.flags} align {section.align} size {section.size}"
+        yield Text(title, HEADING)
         labels: dict[int, list[str]] = {}
         for symbol in unit.symbols.values():
             if symbol.section == section.name:
@@ -155,23 +157,23 @@ def _listing(unit: Unit) -> Iterator[str]:
         width = max((len(line.text) for line in section.lines), default=0)
         at = 0
         while at < section.size:
-            yield from (f"{name}:\n" for name in labels.get(at, ()))
+            yield from (Text(f"{name}:") for name in labels.get(at, ()))
             line = lines.get(at)
             if line is None:
                 size = _data_size(section, at, lines, labels)
-                shown = "" if section.kind == "nobits" else section.data[at : at + size].hex(" ", 4)
-                row = f"{at:6x}  {shown}"
+                data = "" if section.kind == "nobits" else section.data[at : at + size].hex(" ", 4)
+                row = f"{at:6x}  {data}"
             else:
                 size = line.size
                 row = f"{at:6x}  {_word(section, at):08x}  {line.text:{width}}  {line.place}"
                 if line.template is not None:
                     row += f"  {line.template}"
             found = [relocations[offset] for offset in range(at, at + size) if offset in relocations]
-            yield row.rstrip() + "\n"
+            yield Text(row)
             for entry in found:
-                yield f"{'':8}{entry.type} {entry.symbol}{f'{entry.addend:+#x}' if entry.addend else ''}\n"
+                yield Text(f"{'':8}{entry.type} {entry.symbol}{f'{entry.addend:+#x}' if entry.addend else ''}")
             at += size
-        yield "\n"
+        yield Text()
 
 
 def _data_size(section: Section, at: int, lines: dict[int, Any], labels: dict[int, list[str]]) -> int:
