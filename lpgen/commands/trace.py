@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from lpgen.commands.calls import call_options, chosen_case
-from lpgen.commands.options import CONTEXT, say_notes
+from lpgen.commands.options import CONTEXT, json_option, print_json, say_notes
 from lpgen.commands.subject import Chosen, subject_options
 from lpgen.commands.waiting import stoppable
 from lpgen.errors import LpgenError
@@ -32,7 +32,7 @@ Exit codes: 0 no statement is broken in this call, 1 one is, 2 usage or input.
 @call_options
 @click.option("--unfold", is_flag=True, help="Show every load and store, not rows of alike ones as one.")
 @click.option("--values", is_flag=True, help="Show the number of each value that has a name, too.")
-@click.option("--json", "as_json", is_flag=True, help="Print the events as JSON.")
+@json_option("Print the events as JSON.")
 @click.option("--perfetto", metavar="FILE", help="Write the call as a trace for the Perfetto viewer; - is stdout.")
 @click.option("--svg", metavar="FILE", help="Write what a terminal shows as a picture; - is stdout.")
 @subject_options
@@ -76,7 +76,7 @@ def command(
     if as_json:
         from lpgen.report.json_trace import trace_json
 
-        write_out("-", json.dumps(trace_json(result), indent=2) + "\n")
+        print_json(trace_json(result))
     elif perfetto is not None:
         from lpgen.report.perfetto import perfetto_json
 

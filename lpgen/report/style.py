@@ -1,7 +1,8 @@
 """The one look: styles by what they mean, a line of styled text, and how it gets to a terminal.
 
-A colour says how something came out, and nothing else has one: good is green, bad bold red, a warning yellow; a heading
-is bold. It takes no library, so that a command that prints a line or a table need not load one.
+A colour says how something came out: good is green, bad bold red, a warning yellow; a heading is bold. In a trace it
+says what changed: registers, memory, the livepatch stack. It takes no library, so that a command that prints a line or
+a table need not load one.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ from collections.abc import Iterable
 from typing import TextIO
 
 HEADING, GOOD, BAD, WARNING, FAINT = "heading", "good", "bad", "warning", "faint"
+# Of a trace: a function that is not under test comes in, or goes on; what an instruction changed, or loaded.
+FUNCTION, RETURNED, REGISTER, MEMORY, LIVEPATCH, LOADED = "function", "returned", "register", "memory", "lp", "loaded"
 
 # ECMA-48, SGR.
 _SGR = {HEADING: "1", GOOD: "32", BAD: "1;31", WARNING: "33", FAINT: "2"}
+_SGR |= {FUNCTION: "1;35", RETURNED: "35", REGISTER: "36", MEMORY: "33", LIVEPATCH: "32", LOADED: "94"}
 
 
 class Text:
@@ -35,6 +39,15 @@ class Text:
         line.parts = [(_printable(part), "") if isinstance(part, str) else (_printable(part[0]), part[1])
                       for part in parts]  # fmt: skip
         return line
+
+    def append(self, text: str, style: str = "") -> None:
+        """Put ``text`` at the end of the line."""
+        self.parts.append((_printable(text), style))
+
+    @property
+    def columns(self) -> int:
+        """How many columns it takes, blanks at its end included."""
+        return sum(len(text) for text, _ in self.parts)
 
     @property
     def plain(self) -> str:

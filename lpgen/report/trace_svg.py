@@ -6,9 +6,10 @@ import io
 
 from rich.console import Console
 from rich.terminal_theme import SVG_EXPORT_THEME
+from rich.text import Text
 
 from lpgen.report.trace_result import TraceResult
-from lpgen.report.trace_text import View, print_trace
+from lpgen.report.trace_text import View, trace_lines
 
 COLUMNS = 110
 # As rich's own, without the fonts that it would fetch, and with what a screen reader says of it.
@@ -50,7 +51,8 @@ def trace_svg(result: TraceResult, view: View, columns: int = COLUMNS) -> str:
         legacy_windows=False,
         no_color=False,
     )
-    print_trace(result, view, console)
+    for line in trace_lines(result, view, columns):
+        console.print(Text.from_ansi(line.painted()), soft_wrap=True)
     title = _escaped(result.command)
     made = console.export_svg(
         title=result.command,
