@@ -1,0 +1,207 @@
+"""The program that gdb is told it debugs: an ELF file with the symbols and lines of one emulated call, and no code."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lpgen.assembly.elf import ET_EXEC, RawSection, StringTable, elf_file
+from lpgen.assembly.model import Line
+from lpgen.debugger.dwarf import SourceRow, debug_sections
+from lpgen.errors import Place
+from lpgen.machine.engine import PAGE
+from lpgen.machine.places import CallSite, Function
+from lpgen.machine.trip import Trip
+from lpgen.machine.world import World
+
+_SYMBOL = struct.Struct("<IBBHQQ")
+_GLOBAL, _OBJECT, _FUNC = 1 << 4, 1, 2
+_ALLOC, _EXEC, _WRITE = 2, 4, 1
+# ELFv2 ABI 1.5, 3.4.1: st_other of a function whose local entry is 8 bytes behind its global one.
+_LOCAL_ENTRY_8 = 3 << 5
+# The file of lines that are in none. Where there are lines, gdb leaves breakpoints at the first instruction.
+_NO_FILE = "(no source)"
+# struct pt_regs as the kernel's asm-offsets names its members.
+_MEMBERS = {
+    "nip": "_NIP",
+    "msr": "_MSR",
+    "orig_gpr3": "ORIG_GPR3",
+    "ctr": "_CTR",
+    "link": "_LINK",
+    "xer": "_XER",
+    "ccr": "_CCR",
+    "softe": "SOFTE",
+    "trap": "_TRAP",
+    "dar": "_DAR",
+    "dsisr": "_DSISR",
+    "result": "RESULT",
+    "ppr": "_PPR",
+    "amr": "STACK_REGS_AMR",
+    "iamr": "STACK_REGS_IAMR",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A symbol of the program: ``size`` in bytes, ``code`` or data, ``other`` is st_other."""
+
+    name: str
+    address: int
+    size: int
+    code: bool = True
+    other: int = 0
+
+
+def program(world: World, trip: Trip) -> bytes:
+    """Return an ELF64 file (ET_EXEC) with what there is to name in ``world``.
+
+    ``trip`` is the call, run before: A, B and C are its own, pt_regs is where its tracer found it.
+    """
+    acted = list(_acted(world, trip))
+    variables, pt_regs = _variables(world, trip)
+    marks = [*_trampolines(world), *acted]
+    marks += [Mark(name, address, 8, code=False) for name, address in variables.items()]
+    if pt_regs:
+        marks.append(Mark("pt_regs", pt_regs, world.offsets["SWITCH_FRAME_SIZE"] - world.offsets["GPR0"], code=False))
+    areas = _areas(world, marks)
+    raws = [RawSection("", "progbits"), *areas]
+    raws += debug_sections(world.image.unit.name, _sequences(world, acted), variables, pt_regs, _members(world))
+    strings = StringTable()
+    table = [bytes(_SYMBOL.size)]
+    for mark in marks:
+        number = next(n for n, area in enumerate(areas, 1) if area.address <= mark.address < area.address + area.size)
+        kind = _GLOBAL | (_FUNC if mark.code else _OBJECT)
+        table.append(_SYMBOL.pack(strings.add(mark.name), kind, mark.other, number, mark.address, mark.size))
+    symbols = b"".join(table)
+    raws.append(RawSection(".symtab", "symtab", 0, 8, symbols, len(symbols), len(raws) + 1, 1, _SYMBOL.size))
+    raws.append(RawSection(".strtab", "strtab", 0, 1, bytes(strings.data), len(strings.data)))
+    raws.append(RawSection(".shstrtab", "strtab"))
+    return elf_file(raws, ET_EXEC)
+
+
+def _trampolines(world: World) -> Iterable[Mark]:
+    symbols, (first, end) = world.image.unit.symbols, world.text
+    for name, address in world.image.symbols.items():
+        if name.startswith(".L") or not name.isprintable():
+            continue
+        symbol = symbols.get(name)
+        size, other = (0, 0) if symbol is None or symbol.section is None else (symbol.size, symbol.other)
+        if first <= address < end:
+            yield Mark(name, address, size, other=other)
+        elif world.engine.room(address) and not any(known == address for known in world.image.addresses.values()):
+            yield Mark(name, address, size or 8, code=False)
+
+
+def _acted(world: World, trip: Trip) -> Iterable[Mark]:
+    """Yield A, B, C of the call and every other function that Python acts for, the name to be shown last."""
+    gates = {
+        "tracer": world.tracer,
+        "module_tracer": world.module_tracer,
+        "prepare_ftrace_return": world.graph,
+        "is_current_kprobe_addr": world.kprobe,
+        "ftrace_return_to_handler": world.unhook,
+        "kretprobe_trampoline": world.kretprobe,
+        "direct_trampoline": world.direct_of(trip.b),
+    }
+    yield from (Mark(name, at, 4) for name, at in gates.items() if name not in world.image.symbols)
+    inner = {function.gep: function for one in _all(trip) for function in (one.b, one.c)}
+    functions = (*world.functions_b.values(), *world.functions_c, *world.twins.values(), *inner.values())
+    known = {function.gep: function for function in functions}
+    for function in known.values():
+        if function.gep not in (trip.b.gep, trip.c.gep):
+            yield _function(re.sub(r"\W+", "_", function.name), function)
+    for n, site in enumerate((*world.local_calls.values(), *world.pointer_calls)):
+        if site != trip.site:
+            yield _call(f"A{n}", site, world)
+    yield _function("C", trip.c)
+    yield _function("B", trip.b)
+    yield _call("A", trip.site, world)
+
+
+def _function(name: str, function: Function) -> Mark:
+    size = function.site + 8 - function.gep if function.site else 4
+    return Mark(name, function.gep, size, other=_LOCAL_ENTRY_8 if function.lep != function.gep else 0)
+
+
+def _call(name: str, site: CallSite, world: World) -> Mark:
+    pointer = site in world.pointer_calls
+    return Mark(name, site.call, 12 if pointer else 8)
+
+
+def _all(trip: Trip) -> Iterable[Trip]:
+    yield trip
+    for inside in trip.inner:
+        yield from _all(inside)
+
+
+def _variables(world: World, trip: Trip) -> tuple[dict[str, int], int]:
+    """Return the addresses of the call's data by name, and that of pt_regs, 0 if its tracer got none."""
+    thread = trip.thread
+    paca = trip.a.gpr[13]
+    named = {"livepatch_sp": thread.sp_address, "thread_info": thread.info, "paca": paca}
+    if "call_ops" not in world.kernel.features:
+        named["function_trace_op"] = world.ground.function_trace_op
+    if world.engine.room(world.ground.toc) >= 8:
+        named["kernel_toc"] = world.ground.toc
+    moments = trip.at("tracer")
+    return named, moments[0].pt_regs if moments else 0
+
+
+def _members(world: World) -> dict[str, int]:
+    offsets = world.offsets
+    return {name: offsets[field] - offsets["GPR0"] for name, field in _MEMBERS.items() if field in offsets}
+
+
+def _areas(world: World, marks: list[Mark]) -> list[RawSection]:
+    """Return sections without contents, so that gdb reads memory, around the marks: .text, and the pages of others."""
+    first, end = world.text
+    areas = [RawSection(".text", "nobits", _ALLOC | _EXEC, 4, size=end - first, address=first)]
+    pages: dict[int, bool] = {}
+    for mark in marks:
+        if not first <= mark.address < end:
+            page = mark.address & -PAGE
+            pages[page] = pages.get(page, False) or mark.code
+    for page, code in sorted(pages.items()):
+        start, stop = page, page + PAGE
+        if start < end and first < stop:
+            start = end if first <= start else start
+        name, flags = (".text", _ALLOC | _EXEC) if code else (".bss", _ALLOC | _WRITE)
+        areas.append(RawSection(f"{name}.{start:x}", "nobits", flags, 4, size=stop - start, address=start))
+    return areas
+
+
+def _sequences(world: World, acted: list[Mark]) -> list[tuple[list[SourceRow], int]]:
+    """Return the lines of the trampolines, and of every B: theirs, like those of an object, are in no file."""
+    first, end = world.text
+    lines = world.image.unit.sections[".text"].lines
+    places = [_source(line) or (_NO_FILE, number) for number, line in enumerate(lines, 1)]
+    found = [([SourceRow(first + line.offset, *place) for line, place in zip(lines, places, strict=True)], end)]
+    number = len(lines)
+    for mark in sorted({mark.address: mark for mark in acted}.values(), key=lambda mark: mark.address):
+        # In the others gdb finds no prologue.
+        if mark.other:
+            addresses = range(mark.address, mark.address + mark.size, 4)
+            rows = [SourceRow(address, _NO_FILE, n) for n, address in enumerate(addresses, number + 1)]
+            number += len(rows)
+            found.append((rows, mark.address + mark.size))
+    return found
+
+
+def _source(line: Line) -> tuple[str, int] | None:
+    """Return file and line: of the text that was handed in if it is a file here, of the template otherwise."""
+    places = [place for place in (line.place, line.template) if place is not None and place.line is not None]
+    here = next((place for place in places if _is_file(place)), places[0] if places else None)
+    if here is None or here.line is None:
+        return None
+    path = Path(here.file)
+    return (str(path.absolute()) if _is_file(here) else here.file), here.line
+
+
+def _is_file(place: Place) -> bool:
+    try:
+        return Path(place.file).is_file()
+    except (OSError, ValueError):
+        return False
