@@ -9,7 +9,8 @@ assert result.holds, str(result)
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import BytesIO
 from itertools import chain
@@ -360,11 +361,10 @@ def plan_case(kernel: Kernel, text: str) -> Case:
     return Case(-1, "plan", plan)
 
 
-def judge_replay(kernel: Kernel, unit: Unit, replay: Replay) -> Verdict:
-    """Run the one call of ``replay`` through ``unit``, each instruction watched, and judge it by every statement.
+def replay_case(kernel: Kernel, unit: Unit, replay: Replay) -> Case:
+    """Return the call of ``replay``, ready to run through ``unit``.
 
-    Raises LpgenError, with the replay's file, when it is for other trampolines or another kernel, or when it chooses
-    what is not free to choose.
+    Raises LpgenError, with the replay's file, when it is for other trampolines or another kernel.
     """
     place = Place(replay.file) if replay.file else None
     if replay.code != code_hash(unit):
@@ -375,9 +375,25 @@ def judge_replay(kernel: Kernel, unit: Unit, replay: Replay) -> Verdict:
         )
     if replay.statement not in applicable(kernel):
         raise LpgenError(f"kernel {kernel.version} with these options has no {replay.statement}", place=place)
-    try:
-        case = replace(plan_case(kernel, replay.plan), name="replay", values=replay.values)
+    with _placed(place):
+        return replace(plan_case(kernel, replay.plan), name="replay", values=replay.values)
+
+
+def judge_replay(kernel: Kernel, unit: Unit, replay: Replay) -> Verdict:
+    """Run the one call of ``replay`` through ``unit``, each instruction watched, and judge it by every statement.
+
+    Raises LpgenError, with the replay's file, as ``replay_case``, and when it chooses what is not free to choose.
+    """
+    case = replay_case(kernel, unit, replay)
+    with _placed(Place(replay.file) if replay.file else None):
         return Suite(kernel, unit).run([case], watch_all=True, trace_all=True, full=False)
+
+
+@contextmanager
+def _placed(place: Place | None) -> Iterator[None]:
+    """Give an error that has no place ``place``."""
+    try:
+        yield
     except LpgenError as error:
         if error.place is not None or place is None:
             raise

@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from lpgen.commands.calls import chosen_item
 from lpgen.commands.options import CONTEXT, Count, say_notes
 from lpgen.commands.subject import Chosen, subject_options
 from lpgen.commands.waiting import progress, stoppable
 from lpgen.errors import LpgenError
 from lpgen.report.files import write_out
-
-if TYPE_CHECKING:
-    from lpgen.contract.suite import Item
 
 # So many callers take a few seconds.
 _ENOUGH_TO_WAIT = 3000
@@ -102,7 +100,7 @@ def command(
         if found is not None:
             verdict = api.judge_replay(kernel, unit, found)
         elif only is not None or plan is not None:
-            one = _item(only, at) if plan is None else api.plan_case(kernel, plan)
+            one = chosen_item(only, at) if only is not None else api.plan_case(kernel, plan or "")
             verdict = Suite(kernel, unit, seed=seed).run([one], watch_all=True, full=False)
             if at is not None and not verdict.interrupted:
                 raise LpgenError(f"--at {at}: the call executes fewer instructions", hint="give a lower boundary")
@@ -146,17 +144,3 @@ def _one_of(given: dict[str, bool], together: tuple[str, ...] = ()) -> None:
     names = [name for name, is_given in given.items() if is_given]
     if len(names) > 1 and not set(names) <= set(together):
         raise LpgenError(f"{' and '.join(names)} exclude each other", hint="leave one out")
-
-
-def _item(number: int | None, at: str | None) -> Item:
-    """Return the piece of work that --only and --at name."""
-    from lpgen.contract.suite import Item
-    from lpgen.machine.plan import INTERRUPT_MODES
-
-    assert number is not None
-    if at is None:
-        return Item(number)
-    boundary, _, mode = at.partition(":")
-    if not (boundary.isascii() and boundary.isdecimal() and int(boundary[:9]) > 0 and mode in INTERRUPT_MODES):
-        raise LpgenError(f"--at {at!r}: not a boundary", hint=f"write N:MODE, MODE one of {', '.join(INTERRUPT_MODES)}")
-    return Item(number, int(boundary[:9]), mode)

@@ -12,8 +12,8 @@ from lpgen.assembly.elf import ET_EXEC, RawSection, StringTable, elf_file
 from lpgen.assembly.model import Line
 from lpgen.debugger.dwarf import SourceRow, debug_sections
 from lpgen.errors import Place
+from lpgen.machine.code import OOL_CODE_BYTES, module_stub
 from lpgen.machine.engine import PAGE
-from lpgen.machine.places import CallSite, Function
 from lpgen.machine.trip import Trip
 from lpgen.machine.world import World
 
@@ -24,24 +24,6 @@ _ALLOC, _EXEC, _WRITE = 2, 4, 1
 _LOCAL_ENTRY_8 = 3 << 5
 # The file of lines that are in none. Where there are lines, gdb leaves breakpoints at the first instruction.
 _NO_FILE = "(no source)"
-# struct pt_regs as the kernel's asm-offsets names its members.
-_MEMBERS = {
-    "nip": "_NIP",
-    "msr": "_MSR",
-    "orig_gpr3": "ORIG_GPR3",
-    "ctr": "_CTR",
-    "link": "_LINK",
-    "xer": "_XER",
-    "ccr": "_CCR",
-    "softe": "SOFTE",
-    "trap": "_TRAP",
-    "dar": "_DAR",
-    "dsisr": "_DSISR",
-    "result": "RESULT",
-    "ppr": "_PPR",
-    "amr": "STACK_REGS_AMR",
-    "iamr": "STACK_REGS_IAMR",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,20 +65,19 @@ def program(world: World, trip: Trip) -> bytes:
 
 
 def _trampolines(world: World) -> Iterable[Mark]:
-    symbols, (first, end) = world.image.unit.symbols, world.text
+    unit = world.image.unit
     for name, address in world.image.symbols.items():
-        if name.startswith(".L") or not name.isprintable():
+        symbol = unit.symbols.get(name)
+        if name.startswith(".L") or not name.isprintable() or symbol is None or symbol.section is None:
             continue
-        symbol = symbols.get(name)
-        size, other = (0, 0) if symbol is None or symbol.section is None else (symbol.size, symbol.other)
-        if first <= address < end:
-            yield Mark(name, address, size, other=other)
-        elif world.engine.room(address) and not any(known == address for known in world.image.addresses.values()):
-            yield Mark(name, address, size or 8, code=False)
+        section = unit.sections.get(symbol.section)
+        if section is not None and world.engine.room(address):
+            code = "x" in section.flags
+            yield Mark(name, address, symbol.size, code=code, other=symbol.other if code else 0)
 
 
 def _acted(world: World, trip: Trip) -> Iterable[Mark]:
-    """Yield A, B, C of the call and every other function that Python acts for, the name to be shown last."""
+    """Yield every function that Python acts for, with the stubs; A, B and C of the call last."""
     gates = {
         "tracer": world.tracer,
         "module_tracer": world.module_tracer,
@@ -106,35 +87,20 @@ def _acted(world: World, trip: Trip) -> Iterable[Mark]:
         "kretprobe_trampoline": world.kretprobe,
         "direct_trampoline": world.direct_of(trip.b),
     }
-    yield from (Mark(name, at, 4) for name, at in gates.items() if name not in world.image.symbols)
-    inner = {function.gep: function for one in _all(trip) for function in (one.b, one.c)}
-    functions = (*world.functions_b.values(), *world.functions_c, *world.twins.values(), *inner.values())
-    known = {function.gep: function for function in functions}
-    for function in known.values():
-        if function.gep not in (trip.b.gep, trip.c.gep):
-            yield _function(re.sub(r"\W+", "_", function.name), function)
-    for n, site in enumerate((*world.local_calls.values(), *world.pointer_calls)):
-        if site != trip.site:
-            yield _call(f"A{n}", site, world)
-    yield _function("C", trip.c)
-    yield _function("B", trip.b)
-    yield _call("A", trip.site, world)
-
-
-def _function(name: str, function: Function) -> Mark:
-    size = function.site + 8 - function.gep if function.site else 4
-    return Mark(name, function.gep, size, other=_LOCAL_ENTRY_8 if function.lep != function.gep else 0)
-
-
-def _call(name: str, site: CallSite, world: World) -> Mark:
-    pointer = site in world.pointer_calls
-    return Mark(name, site.call, 12 if pointer else 8)
-
-
-def _all(trip: Trip) -> Iterable[Trip]:
-    yield trip
-    for inside in trip.inner:
-        yield from _all(inside)
+    defined = {name for name, symbol in world.image.unit.symbols.items() if symbol.section is not None}
+    yield from (Mark(name, at, 4) for name, at in gates.items() if name not in defined)
+    for (home, name), at in world.stubs.items():
+        yield Mark(f"{name}_stub_in_module_{home}", at, len(module_stub(0)))
+    others = (*world.functions_b.values(), *world.functions_c, *world.twins.values(), *world.chosen_c)
+    names = {function: re.sub(r"\W+", "_", function.name) for function in others}
+    names |= {trip.c: "C", trip.b: "B"}
+    for function, name in names.items():
+        if function.site and function.lr != function.site + 4:
+            yield Mark(f"{name}_ool_stub", function.lr - OOL_CODE_BYTES // 2, OOL_CODE_BYTES)
+        size = function.site + 8 - function.gep if function.site else 4
+        yield Mark(name, function.gep, size, other=_LOCAL_ENTRY_8 if function.lep != function.gep else 0)
+    for number, site in enumerate((*world.local_calls.values(), *world.pointer_calls)):
+        yield Mark("A" if site == trip.site else f"A{number}", site.call, site.returns + 4 - site.call)
 
 
 def _variables(world: World, trip: Trip) -> tuple[dict[str, int], int]:
@@ -151,13 +117,15 @@ def _variables(world: World, trip: Trip) -> tuple[dict[str, int], int]:
 
 
 def _members(world: World) -> dict[str, int]:
-    offsets = world.offsets
-    return {name: offsets[field] - offsets["GPR0"] for name, field in _MEMBERS.items() if field in offsets}
+    """Return the members of struct pt_regs but gpr, with their offsets in it."""
+    entries = world.offsets.entries
+    known = {entry.field: entry.value - world.offsets["GPR0"] for entry in entries if entry.struct == "pt_regs"}
+    return {name: at for name, at in known.items() if name.isidentifier()}
 
 
 def _areas(world: World, marks: list[Mark]) -> list[RawSection]:
-    """Return sections without contents, so that gdb reads memory, around the marks: .text, and the pages of others."""
-    first, end = world.text
+    """Return sections without contents, so that gdb reads memory, around the marks: .text, and pages besides."""
+    first, end = world.image.text_range
     areas = [RawSection(".text", "nobits", _ALLOC | _EXEC, 4, size=end - first, address=first)]
     pages: dict[int, bool] = {}
     for mark in marks:
@@ -165,11 +133,13 @@ def _areas(world: World, marks: list[Mark]) -> list[RawSection]:
             page = mark.address & -PAGE
             pages[page] = pages.get(page, False) or mark.code
     for page, code in sorted(pages.items()):
-        start, stop = page, page + PAGE
-        if start < end and first < stop:
-            start = end if first <= start else start
         name, flags = (".text", _ALLOC | _EXEC) if code else (".bss", _ALLOC | _WRITE)
-        areas.append(RawSection(f"{name}.{start:x}", "nobits", flags, 4, size=stop - start, address=start))
+        for start, stop in (
+            (page, min(page + PAGE, max(page, first))),
+            (max(page, min(page + PAGE, end)), page + PAGE),
+        ):
+            if start < stop:
+                areas.append(RawSection(f"{name}.{start:x}", "nobits", flags, 4, size=stop - start, address=start))
     return areas
 
 

@@ -202,6 +202,7 @@ class Engine:
         self._before: Callable[[int], bool] | None = None
         self._accessed: Callable[[int, int, bool], None] | None = None
         self._asking = False
+        self._counted = 0
         self._registers_now = _Batch(
             self.uc,
             [ppc.UC_PPC_REG_0 + n for n in range(32)] + [ppc.UC_PPC_REG_LR, ppc.UC_PPC_REG_CTR, ppc.UC_PPC_REG_CR],
@@ -285,6 +286,13 @@ class Engine:
     def flush(self) -> None:
         """Drop all translations, which otherwise grow with every run."""
         self.uc.ctl_flush_tb()
+
+    def written(self) -> list[tuple[int, memoryview]]:
+        """Return the memory that the guest can write, by its first address: the memory itself, not a copy.
+
+        The monitor's own is left out.
+        """
+        return [(address, memory) for address, memory in self._writable if address != self._monitor]
 
     # Monitor
 
@@ -419,8 +427,8 @@ class Engine:
     def _on_any(self, uc: Any, address: int, size: int, _: Any) -> None:
         if self._before is None or self._why is not None or address in self._harness or not self._before(address):
             return
-        if self._countdown and any(first <= address < end for first, end in self._watched):
-            # It was counted already, and is again when it runs.
+        if self._countdown and self._counted == address:
+            # It is counted again when it runs.
             self._countdown += 1
         self._stop("asked", address)
 
@@ -430,14 +438,18 @@ class Engine:
 
     # Watching every instruction
 
-    def watch(self, ranges: Sequence[tuple[int, int]]) -> None:
+    def watch(self, ranges: Sequence[tuple[int, int]], *, around: Sequence[tuple[int, int]] = ()) -> None:
         """Watch the instructions in ``ranges`` [first, end): count them as boundaries, and trace when asked to.
+
+        Those in ``around`` are traced with them, and are no boundaries.
 
         Costs some ten microseconds an instruction, so it is off until called: once, before code in the ranges ran.
         """
         for first, end in ranges:
             self._watch_hooks.append(self.uc.hook_add(unicorn.UC_HOOK_CODE, self._on_code, begin=first, end=end - 1))
-        self._watched = tuple(ranges)
+        for first, end in around:
+            self._watch_hooks.append(self.uc.hook_add(unicorn.UC_HOOK_CODE, self._on_around, begin=first, end=end - 1))
+        self._watched = (*ranges, *around)
         kinds = unicorn.UC_HOOK_MEM_READ | unicorn.UC_HOOK_MEM_WRITE
         # All addresses but the monitor's own block, which each stop reads or writes a hundred times.
         for first, last in ((0, self._monitor - 1), (self._monitor + 2 * PAGE, (1 << 64) - 1)):
@@ -457,8 +469,12 @@ class Engine:
             if not self._countdown:
                 self._stop("boundary", address)
                 return
+            self._counted = address
         if self._seen_pcs is not None:
             self._seen_pcs.append(address)
+        self._on_around(uc, address, size, None)
+
+    def _on_around(self, uc: Any, address: int, size: int, _: Any) -> None:
         if self._trace is not None:
             values = self._registers_now.read()
             self._trace.append(Step("insn", address, values[:32], values[32], values[33], values[34]))

@@ -8,7 +8,7 @@ store, a swapped slot, an off-by-8 and a short access are all seen.
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterator
 from random import Random
 
 from lpgen.assembly import Unit
@@ -31,6 +31,7 @@ from lpgen.machine.code import (
 from lpgen.machine.engine import PAGE, Engine, branch, words
 from lpgen.machine.kernel_data import KernelData
 from lpgen.machine.linking import ground_of, load, own_data
+from lpgen.machine.naming import named_places
 from lpgen.machine.places import (
     HOMES,
     LEAN,
@@ -59,17 +60,18 @@ from lpgen.machine.scan import bug_entries, privileged
 class World:
     """One kernel with the trampolines of ``unit`` linked in, two modules, and the stacks of THREADS.
 
+    ``watch``: the trampolines' instructions are watched; ``around``: those of ``code_around`` are traced with them.
     Raises LpgenError when the unit lacks an entry point of the generation, or when what ftrace patches is not what
     ftrace expects to find there.
     """
 
-    def __init__(self, kernel: Kernel, unit: Unit, *, watch: bool = False) -> None:
+    def __init__(self, kernel: Kernel, unit: Unit, *, watch: bool = False, around: bool = False) -> None:
         self.kernel = kernel
         self.offsets = kernel.offsets
         self.ground = ground = ground_of(unit)
         self.engine = Engine(ground.monitor)
         self._gates: list[Gate] = [Gate("own")]
-        self._stubs: dict[tuple[int, str], int] = {}
+        self.stubs: dict[tuple[int, str], int] = {}
         self._next_ool: dict[int, int] = {}
         self._twin_pages: set[int] = set()
         self._chosen_c: dict[int, tuple[int, Function]] = {}
@@ -123,18 +125,18 @@ class World:
         self.local_calls = {function.gep: self._place_local_call(function) for function in placed}
         self.pointer_calls = [self._place_pointer_call(home) for home in range(len(HOMES))]
         # Where 32 bits are compared with 0, the one whose lower half is 0 is taken for none.
-        self._directs = dict.fromkeys(range(len(HOMES)), direct)
+        self.directs = dict.fromkeys(range(len(HOMES)), direct)
         if "direct_calls" in kernel.features:
-            self._directs |= dict.fromkeys((0, 1), self._place_low_zero(Gate("direct")))
+            self.directs |= dict.fromkeys((0, 1), self._place_low_zero(Gate("direct")))
         stub = self.symbol("ftrace_stub")
         self.data = KernelData(
-            kernel, self.engine, ground, self._pattern, self._tracers, self._directs, stub, own_data(self.image, ground)
+            kernel, self.engine, ground, self._pattern, self._tracers, self.directs, stub, own_data(self.image, ground)
         )
         self.threads = [self._place_thread(n) for n in range(len(THREADS))]
         self.watched = watch
         if watch:
             first, end = self.text
-            self.engine.watch([(first, end)])
+            self.engine.watch([(first, end)], around=[*self.code_around] if around else ())
         self.patched = Patched()
 
     # What stands where
@@ -157,6 +159,18 @@ class World:
             found[MCOUNT] = "_mcount"
         return found
 
+    @property
+    def code_around(self) -> Iterator[tuple[int, int]]:
+        """Ranges of addresses of the real instructions around the trampolines: calls, call sites, stubs."""
+        for b in self.functions_b.values():
+            yield b.gep, b.site + 4
+            if b.lr != b.site + 4:
+                yield b.lr - OOL_CODE_BYTES // 2, b.lr + OOL_CODE_BYTES // 2
+        size = len(module_stub(0))
+        yield from ((base, base + size) for base in self.stubs.values())
+        yield from ((site.call, site.returns) for site in self.local_calls.values())
+        yield from ((site.call, site.returns + 4) for site in self.pointer_calls)
+
     def ops_of(self, b: Function) -> int:
         """Return the address of the ftrace_ops that the tracer of ``b`` gets."""
         return self.ground.ops + (OPS_SPACING * b.home if "call_ops" in self.kernel.features else 0)
@@ -167,7 +181,7 @@ class World:
 
     def direct_of(self, b: Function) -> int:
         """Return the address of the direct trampoline of ``b``."""
-        return self._directs[b.home]
+        return self.directs[b.home]
 
     def stores_r0(self, b: Function) -> bool:
         """True if the call site of ``b`` stores r0 at 16(r1) before the call, and B's body does not any more."""
@@ -202,45 +216,13 @@ class World:
                 default=("trampolines", first),
             )
             return f"{name}+{address - at:#x}" if address != at else name
-        for known, name in self._named:
+        for known, name in named_places(self):
             if known == address:
                 return name
         return f"{address:#x}"
 
     def _entry_names(self) -> set[str]:
         return {symbol.name for symbol in self.kernel.symbols}
-
-    @property
-    def _named(self) -> Iterable[tuple[int, str]]:
-        yield self.tracer, "tracer"
-        yield self.module_tracer, "tracer in module 1"
-        yield self.graph, "prepare_ftrace_return"
-        yield self.kprobe, "is_current_kprobe_addr"
-        yield self.unhook, "ftrace_return_to_handler"
-        for direct in {*self._directs.values()}:
-            yield direct, "direct trampoline"
-        yield self.kretprobe, "kretprobe_trampoline"
-        if "call_ops" in self.kernel.features:
-            for home in range(len(HOMES)):
-                yield self.ground.ops + OPS_SPACING * home, f"ops of the stub ({HOMES[home]})"
-            yield self.data.decoy_ops, "*function_trace_op"
-        else:
-            yield self.ground.ops, "*function_trace_op"
-        yield self.ground.toc, "kernel TOC"
-        for home in range(1, len(HOMES)):
-            yield self.toc[home], f"TOC of {HOMES[home]}"
-        chosen = (function for _, function in self._chosen_c.values())
-        for function in (*self.functions_b.values(), *self.functions_c, *self.twins.values(), *chosen):
-            yield function.gep, f"{function.name} (GEP)"
-            if function.lep != function.gep:
-                yield function.lep, f"{function.name} (LEP)"
-            if function.site:
-                yield function.site, f"the call site's bl in {function.name}"
-                yield function.site + 4, f"behind the call site in {function.name}"
-                if function.lr != function.site + 4:
-                    yield function.lr, f"the mtlr of the stub of {function.name}"
-        for site in (*self.local_calls.values(), *self.pointer_calls):
-            yield site.returns, f"return address into A ({HOMES[site.home]})"
 
     # Building
 
@@ -317,11 +299,11 @@ class World:
 
     def _stub(self, home: int, symbol: str) -> int:
         """Return the module's stub for ``symbol``."""
-        if (home, symbol) not in self._stubs:
-            base = self._module(home) + 0x8000 + 0x100 * sum(1 for other, _ in self._stubs if other == home)
+        if (home, symbol) not in self.stubs:
+            base = self._module(home) + 0x8000 + 0x100 * sum(1 for other, _ in self.stubs if other == home)
             self.engine.write(base, module_stub(self.symbol(symbol)))
-            self._stubs[home, symbol] = base
-        return self._stubs[home, symbol]
+            self.stubs[home, symbol] = base
+        return self.stubs[home, symbol]
 
     def stub_effects(self, b: Function) -> dict[int, int] | None:
         """Return the GPRs that the way from ``b`` to the trampolines changes (CTR = r12 as well), None for none."""
@@ -367,6 +349,11 @@ class World:
             self._gates.append(gate)
         self._chosen_c[address] = number, function
         return function
+
+    @property
+    def chosen_c(self) -> list[Function]:
+        """The functions C that were placed at addresses of somebody's choice."""
+        return [function for _, function in self._chosen_c.values()]
 
     def _place_low_zero(self, gate: Gate) -> int:
         """Place a gate at a module's address whose lower half is 0."""

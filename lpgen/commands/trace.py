@@ -1,0 +1,77 @@
+"""lpgen trace: one call step by step, in the terminal, as JSON, for Perfetto, or under gdb."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from lpgen.commands.calls import call_options, chosen_case
+from lpgen.commands.options import CONTEXT, say_notes
+from lpgen.commands.subject import Chosen, subject_options
+from lpgen.commands.waiting import stoppable
+from lpgen.errors import LpgenError
+from lpgen.report.files import write_out
+
+EPILOG = """\b
+Examples:
+  lpgen trace                                    nine longs, traced
+  lpgen trace --patched --kernel 6.12            the same, livepatched
+  lpgen trace --patched --caller 'int f(int, ..., double)'
+  lpgen trace --patched --interrupt-at 40:calls  an interrupt that makes a patched call itself
+  lpgen trace my_entry.S --plan 'long f(long*9) seed=3 nip=patch'
+  lpgen trace --patched --perfetto out/call.json for https://ui.perfetto.dev
+\b
+Exit codes: 0 no statement is broken in this call, 1 one is, 2 usage or input.
+"""
+
+
+@click.command(epilog=EPILOG, context_settings=CONTEXT)
+@call_options
+@click.option("--unfold", is_flag=True, help="Show every load and store, not rows of alike ones as one.")
+@click.option("--values", is_flag=True, help="Show the number of each value that has a name, too.")
+@click.option("--json", "as_json", is_flag=True, help="Print the events as JSON.")
+@click.option("--perfetto", metavar="FILE", help="Write the call as a trace for the Perfetto viewer; - is stdout.")
+@subject_options
+def command(file: str | None, unfold: bool, values: bool, as_json: bool, perfetto: str | None, **options: Any) -> int:
+    """Show one call from A to B step by step: each instruction, and what it changed by name.
+
+    It goes through FILE, or what `lpgen emit` writes with the same options, as in `lpgen verify`.
+    """
+    if as_json and perfetto is not None:
+        raise LpgenError("--json and --perfetto exclude each other", hint="leave one out")
+    if perfetto == "":
+        raise LpgenError("--perfetto names no file", hint="give a file's name, or - for standard output")
+    chosen = Chosen.of(file, options)
+    kernel = chosen.kernel
+    with stoppable() as check_stop:
+        from lpgen.machine.plan_text import plan_text
+        from lpgen.report.trace_result import TraceResult
+        from lpgen.trace.build import trace_call
+
+        unit = chosen.unit()
+        case = chosen_case(kernel, unit, options)
+        check_stop()
+        trace = trace_call(kernel, unit, case.plan, values=case.values, case=case)
+    wanted = options["interrupt_at"] or options["at"]
+    if wanted and not trace.verdict.interrupted:
+        name = "--interrupt-at" if options["interrupt_at"] else "--at"
+        raise LpgenError(f"{name} {wanted}: the call executes fewer instructions", hint="give a lower boundary")
+    command = chosen.command(unit, name="trace")
+    again = f"--replay {options['replay']}" if options["replay"] else f"--plan '{plan_text(case.plan)}'"
+    result = TraceResult(trace, unit, f"{command} {again}", chosen.command(unit))
+    if as_json:
+        from lpgen.report.json_trace import trace_json
+
+        write_out("-", json.dumps(trace_json(result), indent=2) + "\n")
+    elif perfetto is not None:
+        from lpgen.report.perfetto import perfetto_json
+
+        write_out(perfetto, json.dumps(perfetto_json(result), indent=1) + "\n")
+    else:
+        from lpgen.report.trace_text import View, print_trace
+
+        print_trace(result, View(fold=not unfold, values=values))
+    say_notes(kernel)
+    return 1 if trace.verdict.broken else 0
