@@ -89,6 +89,8 @@ class Control:
         """
         if not self._attached:
             return go(state)
+        # What gdb changes is nothing that whoever made the call meant.
+        state = state.copy()
         self._touched = self._changed()
         cause = self._why(state.pc)
         while True:
