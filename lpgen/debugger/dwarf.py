@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lpgen.assembly.elf import RawSection
+from lpgen.debugger.leb import signed, unsigned
 
 # Abbreviations, each: tag, whether it has children, attributes with their forms.
 _UNIT, _BASE, _VARIABLE, _STRUCT, _MEMBER, _ARRAY, _RANGE = range(1, 8)
@@ -131,32 +132,13 @@ def _lines(sequences: Sequence[tuple[Sequence[SourceRow], int]]) -> bytes:
         for row in rows:
             number = files.index(row.file)
             if row.address != at:
-                program += bytes([_ADVANCE_PC]) + _unsigned((row.address - at) // 4)
+                program += bytes([_ADVANCE_PC]) + unsigned((row.address - at) // 4)
             if number != current:
-                program += bytes([_SET_FILE]) + _unsigned(number + 1)
+                program += bytes([_SET_FILE]) + unsigned(number + 1)
             if row.line != line:
-                program += bytes([_ADVANCE_LINE]) + _signed(row.line - line)
+                program += bytes([_ADVANCE_LINE]) + signed(row.line - line)
             program.append(_COPY)
             at, line, current = row.address, row.line, number
-        program += bytes([_ADVANCE_PC]) + _unsigned((end - at) // 4) + bytes((0, 1, 1))
+        program += bytes([_ADVANCE_PC]) + unsigned((end - at) // 4) + bytes((0, 1, 1))
     body = struct.pack("<HI", 3, len(header)) + header + bytes(program)
     return struct.pack("<I", len(body)) + body
-
-
-def _unsigned(value: int) -> bytes:
-    made = bytearray()
-    while True:
-        value, low = value >> 7, value & 0x7F
-        made.append(low | (0x80 if value else 0))
-        if not value:
-            return bytes(made)
-
-
-def _signed(value: int) -> bytes:
-    made = bytearray()
-    while True:
-        value, low = value >> 7, value & 0x7F
-        done = value == (-1 if low & 0x40 else 0)
-        made.append(low | (0 if done else 0x80))
-        if done:
-            return bytes(made)

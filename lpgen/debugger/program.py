@@ -11,6 +11,7 @@ from pathlib import Path
 from lpgen.assembly.elf import ET_EXEC, RawSection, StringTable, elf_file
 from lpgen.assembly.model import Line
 from lpgen.debugger.dwarf import SourceRow, debug_sections
+from lpgen.debugger.unwinding import frame_section
 from lpgen.errors import Place
 from lpgen.machine.code import OOL_CODE_BYTES, module_stub
 from lpgen.machine.engine import PAGE
@@ -40,7 +41,8 @@ class Mark:
 def program(world: World, trip: Trip) -> bytes:
     """Return an ELF64 file (ET_EXEC) with what there is to name in ``world``.
 
-    ``trip`` is the call, run before: A, B and C are its own, pt_regs is where its tracer found it.
+    ``trip`` is the call, run before in a world that traces what is around the trampolines, too: A, B and C are its own,
+    pt_regs is where its tracer found it.
     """
     acted = list(_acted(world, trip))
     variables, pt_regs = _variables(world, trip)
@@ -51,6 +53,8 @@ def program(world: World, trip: Trip) -> bytes:
     areas = _areas(world, marks)
     raws = [RawSection("", "progbits"), *areas]
     raws += debug_sections(world.image.unit.name, _sequences(world, acted), variables, pt_regs, _members(world))
+    callers = [(mark.address, mark.size) for mark in acted if re.fullmatch(r"A\d*", mark.name)]
+    raws.append(frame_section(world, trip, callers, [(mark.address, mark.size) for mark in acted if mark.size == 4]))
     strings = StringTable()
     table = [bytes(_SYMBOL.size)]
     for mark in marks:
@@ -85,6 +89,7 @@ def _acted(world: World, trip: Trip) -> Iterable[Mark]:
         "is_current_kprobe_addr": world.kprobe,
         "ftrace_return_to_handler": world.unhook,
         "kretprobe_trampoline": world.kretprobe,
+        "return_to_handler": world.graph_return,
         "direct_trampoline": world.direct_of(trip.b),
     }
     defined = {name for name, symbol in world.image.unit.symbols.items() if symbol.section is not None}
@@ -100,7 +105,9 @@ def _acted(world: World, trip: Trip) -> Iterable[Mark]:
         size = function.site + 8 - function.gep if function.site else 4
         yield Mark(name, function.gep, size, other=_LOCAL_ENTRY_8 if function.lep != function.gep else 0)
     for number, site in enumerate((*world.local_calls.values(), *world.pointer_calls)):
-        yield Mark("A" if site == trip.site else f"A{number}", site.call, site.returns + 4 - site.call)
+        # Behind a call through a pointer r2 is loaded; the last instruction is where Python acts again.
+        size = site.returns + (8 if site in world.pointer_calls else 4) - site.call
+        yield Mark("A" if site == trip.site else f"A{number}", site.call, size)
 
 
 def _variables(world: World, trip: Trip) -> tuple[dict[str, int], int]:

@@ -53,9 +53,10 @@ def serve(
     """
     listener = listen(port)
     try:
+        world = World(kernel, unit, watch=True, around=True)
+        made = program(world, Conductor(world).run(plan, values=values))
+        # What the guest did to the first one is no matter to the second.
         world = World(kernel, unit, watch=True)
-        seen = Conductor(world).run(plan, trace=False, values=values)
-        made = program(world, seen)
         say(f"gdb-multiarch -ex 'target remote 127.0.0.1:{listener.getsockname()[1]}'")
         connection = accept(listener, check_stop)
     finally:

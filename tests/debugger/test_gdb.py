@@ -284,6 +284,53 @@ def test_calls_in_calls_stop_at_each_function(version: str, plan: str, tmp_path:
     assert seen.interruption == trip.interruption
 
 
+@pytest.mark.parametrize("boundary", [1, 20, 30])
+def test_an_interrupt_comes_before_the_same_instruction(boundary: int, tmp_path: Path) -> None:
+    with Served(f"{NINE} interrupt={boundary}:frame", "6.12") as served:
+        served.gdb(
+            "stepi 20", "break *$pc+8", "continue", "watch livepatch_sp", "continue", "continue", tmp_path=tmp_path
+        )
+    _, trip = watched(served)
+    assert served.trip is not None
+    assert trip.interruption is not None
+    assert served.trip.interruption == trip.interruption
+
+
+CHAINS = {
+    "4.7": (["tracer", "ftrace_call", "B", "A"], ["C", "livepatch_handler", "A"]),
+    "6.12": (["tracer", "ftrace_regs_call", "B", "A"], ["C", "livepatch_handler", "A"]),
+    "6.18": (["module_tracer", "ftrace_regs_caller", "B", "A"], ["C", "livepatch_handler", "A"]),
+}
+
+
+def chains(out: str) -> list[list[str]]:
+    """The functions of each backtrace, innermost first."""
+    found: list[list[str]] = []
+    for number, name in re.findall(r"^#(\d+)\s+(?:0x\w+ in )?(\S+) \(\)", out, re.MULTILINE):
+        if number == "0":
+            found.append([])
+        found[-1].append(name)
+    return found
+
+
+@pytest.mark.parametrize("version", CHAINS)
+@pytest.mark.parametrize("home_b", [0, 1])
+def test_a_backtrace_at_every_instruction(version: str, home_b: int, tmp_path: Path) -> None:
+    # Kernel 6.18 has a tracer of its own for each function; module 1's has the kernel's.
+    plan = f"{NINE} home_b={home_b} inner=[long g(long) seed=4 nip=patch]"
+    with Served(plan, version) as served:
+        out = served.gdb("set $n = 0", "while $n < 1000", "bt", "stepi", "set $n = $n + 1", "end", tmp_path=tmp_path)
+    seen = chains(out)
+    assert len(seen) > 200
+    assert "Backtrace stopped" not in out
+    assert {chain[-1][:1] for chain in seen} == {"A"}, [chain for chain in seen if chain[-1][:1] != "A"]
+    by_tracer, by_c = CHAINS[version]
+    if version == "6.18" and home_b:
+        by_tracer = ["tracer", *by_tracer[1:]]
+    assert by_tracer in seen
+    assert by_c in seen
+
+
 def test_lines_of_the_source(tmp_path: Path) -> None:
     with Served() as served:
         out = served.gdb(
