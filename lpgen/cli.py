@@ -21,6 +21,7 @@ COMMANDS = {
     "patch": "Write the same change to a kernel's source tree as a patch for git am.",
     "verify": "Run the trampolines under synthetic callers and judge every contract statement.",
     "trace": "Show one call step by step: each instruction, and what it changed by name.",
+    "report": "Write one HTML page: verdict, calls step by step, code, cost, proof, mutants.",
     "prove": "Prove every contract statement for all inputs, or show where one does not hold.",
     "mutate": "Change the trampolines' code in thousands of ways: is each mutant seen, or proved equivalent?",
     "assemble": "Assemble ppc64le kernel-style text: binary, hex, listing, JSON or object.",

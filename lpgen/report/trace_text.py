@@ -13,13 +13,18 @@ from lpgen.contract.verdict import Failure
 from lpgen.report.terminal import PlainConsole, failure_lines, summary
 from lpgen.report.trace_result import TraceResult
 from lpgen.report.wrap import wrapped
-from lpgen.trace.event import INSTRUCTION, INTERRUPT, RETURN, STOP, Access, Change, Event
+from lpgen.trace.event import INSTRUCTION, INTERRUPT, RETURN, STOP, TRAMPOLINES, Access, Change, Event
 from lpgen.trace.fold import Row, folded_name, moved, rows
 
-# Columns: step, offset from the symbol, line of the template, instruction; what it changed takes the rest.
-_STEP, _OFFSET, _LINE, _TEXT = 5, 7, 6, 27
-_LEFT = _STEP + _OFFSET + _LINE + _TEXT
+# Columns: step, offset from the symbol, line of the template; then the instruction, and what it changed.
+_STEP, _OFFSET, _LINE = 5, 7, 6
+_HEAD = _STEP + _OFFSET + _LINE
 _NARROWEST = 24
+
+
+def _left(width: int) -> int:
+    """Return how many columns stand before what an instruction changed."""
+    return _HEAD + (27 if width < 96 else 34 if width < 112 else 41)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +79,11 @@ def trace_lines(result: TraceResult, view: View, width: int = 80) -> Iterator[Te
     if result.unit.made_by != LPGEN:
         yield Text(f"{result.unit.name}: made by {result.unit.made_by}")
     instructions = sum(event.kind == INSTRUCTION for event in trace.events)
-    said = f"{len(trace.events)} steps, {instructions} of them instructions; again: {result.command}"
-    yield from map(Text, wrapped(said, width, ""))
-    yield Text(f"in this call: {summary(trace.verdict)}", "bold red" if trace.verdict.broken else "bold green")
+    yield Text(f"{len(trace.events)} steps, {instructions} of them instructions; the same call again:")
+    yield Text(f"  {result.command}")
+    said = summary(trace.verdict).replace("these callers do not", "it does not")
+    said = f"in this call: {said}"
+    yield from (Text(line, "bold red" if trace.verdict.broken else "bold") for line in wrapped(said, width, ""))
 
 
 def _own(event: Event) -> str:
@@ -87,7 +94,7 @@ def _heading(symbol: str, file: str, width: int, *, repeated: bool) -> Text:
     line = Text(" " * _STEP)
     line.append(symbol, "bold" if not repeated else "dim bold")
     if file:
-        line.append(" " * max(2, min(_LEFT, width) - len(line.plain)))
+        line.append(" " * max(2, _left(width) - len(line.plain)))
         line.append(file, "dim")
     return line
 
@@ -116,8 +123,8 @@ def _packed(notes: list[str]) -> Iterator[str]:
 
 def _instruction(row: Row, view: View, width: int, before: Event | None) -> Iterator[Text]:
     first, last = row.events[0], row.events[-1]
-    _, plus, offset = first.symbol.partition("+")
-    at = f"+{int(offset, 16):#04x}" if plus and offset.startswith("0x") else "+0x00"
+    offset = first.symbol.partition("+")[2] or "0"
+    at = f"+{int(offset, 16):#04x}" if first.origin == TRAMPOLINES else ""
     line = "" if first.template is None else str(first.template.line)
     if first.template is None and first.place is not None and first.place.line is not None:
         line = str(first.place.line)
@@ -130,19 +137,20 @@ def _instruction(row: Row, view: View, width: int, before: Event | None) -> Iter
     head = Text.assemble(
         (f"{first.number:>{_STEP - 2}}  ", "dim"), (f"{at:<{_OFFSET}}", "dim"), (f"{line:>{_LINE - 2}}  ", "dim")
     )
-    head.append(f"{text:<{_TEXT - 2}}  ")
-    yield from _beside(head, changes, max(width - _LEFT, _NARROWEST))
+    left = _left(width)
+    head.append(f"{text:<{left - _HEAD - 2}}  ")
+    yield from _beside(head, changes, left, max(width - left, _NARROWEST))
 
 
-def _beside(head: Text, changes: list[tuple[str, str]], room: int) -> Iterator[Text]:
-    """Yield ``head`` with the changes behind it, as many in a line as there is room for."""
-    line, used = head, max(0, len(head.plain) - _LEFT)
+def _beside(head: Text, changes: list[tuple[str, str]], left: int, room: int) -> Iterator[Text]:
+    """Yield ``head`` with the changes behind it, as many in a line of ``room`` columns as there is room for."""
+    line, used = head, max(0, len(head.plain) - left)
     fresh = True
     for text, style in changes:
         for piece in _pieces(text, room):
             if used and used + (0 if fresh else 2) + len(piece) > room:
                 yield line
-                line, used, fresh = Text(" " * _LEFT), 0, True
+                line, used, fresh = Text(" " * left), 0, True
             if not fresh:
                 line.append("; ")
                 used += 2
@@ -161,8 +169,7 @@ def _changed(event: Event, view: View) -> Iterator[tuple[str, str]]:
     loads = [access for access in event.memory if access.kind == "load"]
     shown = [change for change in event.registers if not (change.register == "r1" and len(event.registers) > 1)]
     for change in shown or event.registers:
-        said = f"{change.register} = {_value(change, view)}"
-        yield said, "cyan"
+        yield (change.means if change.register == "cr" else f"{change.register} = {_value(change, view)}"), "cyan"
     for access in loads:
         if event.registers:
             yield f"from {access.name}", "blue"
@@ -170,6 +177,7 @@ def _changed(event: Event, view: View) -> Iterator[tuple[str, str]]:
             yield f"as it was, from {access.name}", "blue"
     for access in event.stores:
         yield f"{access.name} = {_value(access, view)}", "green" if "livepatch" in access.name else "yellow"
+    yield from ((note, "dim") for note in event.notes)
 
 
 def _value(one: Change | Access, view: View) -> str:

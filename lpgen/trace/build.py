@@ -35,10 +35,11 @@ from lpgen.trace.event import (
 )
 from lpgen.trace.names import Names, Placed, Stack, all_trips
 from lpgen.trace.record import Departure, Recording, Run, Written, record
-from lpgen.trace.said import call_said, enter_said, result_said, return_said, stop_said
+from lpgen.trace.said import call_said, enter_said, fields_said, result_said, return_said, stop_said
 
 # A displacement that is still an expression of the macro that made it.
 _REACHED = re.compile(r"[+*][^,]*\(r\d+\)")
+_ALWAYS = re.compile(r"(b|bl|blr|blrl|bctr|bctrl)\b")
 SPECIAL = ("lr", "ctr", "cr", "xer", "msr")
 
 
@@ -122,6 +123,17 @@ class _Builder:
             self._before(part, stack)
             self._run(part, stack)
             self._after(part, stack)
+        self._add_ways()
+
+    def _add_ways(self) -> None:
+        """Note of each branch where it went: what the text names may be what ftrace patched over."""
+        last: dict[int, Event] = {}
+        for event in self.events:
+            before = last.get(event.thread.number)
+            if before is not None and before.kind == INSTRUCTION and before.text[:1] == "b":
+                on = event.address == before.address + 4 and not _ALWAYS.match(before.text)
+                before.notes.append("not taken" if on else f"to {event.symbol or event.actor}")
+            last[event.thread.number] = event
 
     def _event(self, kind: str, stack: Stack, text: str) -> Event:
         event = Event(len(self.events), kind, stack.thread, len(stack.calls), text)
@@ -207,7 +219,9 @@ class _Builder:
                 yield Change(f"v{n}", int.from_bytes(one, "little"), int.from_bytes(other, "little"))
 
     def _change(self, register: str, before: int, after: int) -> Change:
-        named = register not in ("cr", "xer", "msr")
+        if register == "cr":
+            return Change(register, before, after, fields_said(before, after))
+        named = register not in ("xer", "msr")
         return Change(register, before, after, self.names.value(after) if named else "")
 
     # The guest's own steps
@@ -223,7 +237,7 @@ class _Builder:
                 grouped[-1][1].append(step)
         end = stop.state
         last = Step("insn", 0, tuple(end.gpr), lr=end.lr, ctr=end.ctr, cr=end.cr)
-        following = [step for step, _ in grouped[1:]] + [last]
+        following = [*(step for step, _ in grouped), last][1:]
         for (step, accesses), after in zip(grouped, following, strict=True):
             self._instruction(step, accesses, after, stack)
         if grouped:

@@ -103,10 +103,10 @@ class Names:
         if function.lep != function.gep:
             self._titles[function.gep], self._titles[function.lep] = f"{title} (GEP)", f"{title} (LEP)"
         if function.site:
-            self._titles[function.site] = f"the call site's bl in {title}"
-            self._titles[function.site + 4] = f"behind the call site in {title}"
+            self._titles[function.site] = f"{title}'s call site"
+            self._titles[function.site + 4] = f"behind {title}'s call site"
             if function.lr != function.site + 4:
-                self._titles[function.lr] = f"the mtlr of {title}'s stub"
+                self._titles[function.lr] = f"the mtlr in {title}'s stub"
                 self._titles[function.lr - 8] = f"{title}'s stub"
                 # Contract section 7: ops in front of the stub's code, its branch back behind the mtlr.
                 self._data[function.lr - 16] = f"{title}'s stub: ops"

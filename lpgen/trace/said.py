@@ -126,6 +126,17 @@ def runs(registers: Sequence[str]) -> str:
     )
 
 
+def fields_said(before: int, after: int) -> str:
+    """Return the fields of CR that changed, with the bits that are set now: cr0 = gt so."""
+    found = []
+    for field in range(8):
+        was, now = (value >> 28 - 4 * field & 15 for value in (before, after))
+        if was != now:
+            bits = " ".join(name for n, name in enumerate(("lt", "gt", "eq", "so")) if now >> 3 - n & 1)
+            found.append(f"cr{field} = {bits or '0'}")
+    return ", ".join(found)
+
+
 def stop_said(names: Names, stop: Stop) -> str:
     """Return why the guest stopped elsewhere than in a function."""
     if stop.kind == "boundary":
