@@ -107,7 +107,7 @@ class Control:
                     cause = Cause(SIGINT) if self._interrupted() else None
             elif stop.kind in ("trap", "fault", "runaway"):
                 self._touched = None
-                state, cause = self._show(stop.state, _fatal(stop)), None
+                state, cause = self._show(stop.state, fatal(stop)), None
                 if not self._attached or state.pc == stop.pc:
                     return stop
                 if self._through is None:
@@ -182,7 +182,8 @@ class Control:
         return None
 
 
-def _fatal(stop: Stop) -> Cause:
+def fatal(stop: Stop) -> Cause:
+    """Return what gdb and a person are told of a trap, a fault, or a call without an end."""
     if stop.kind == "trap":
         return Cause(SIGTRAP, text=f"trap at {stop.pc:#x}")
     if stop.kind == "runaway":
@@ -190,8 +191,3 @@ def _fatal(stop: Stop) -> Cause:
     if stop.what.startswith(("load", "store", "fetch")):
         return Cause(SIGSEGV, text=f"{stop.what} {stop.address:#x}, at {stop.pc:#x}")
     return Cause(SIGILL, text=f"{stop.what} at {stop.pc:#x}")
-
-
-def last_signal(stop: Stop) -> int:
-    """Return gdb's number of the signal that ended a call."""
-    return _fatal(stop).signal

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from lpgen.assembly import Unit
 from lpgen.debugger.connection import Gone, accept, listen
-from lpgen.debugger.control import last_signal
+from lpgen.debugger.control import fatal
 from lpgen.debugger.packets import ProtocolError
 from lpgen.debugger.program import program
 from lpgen.debugger.session import Session
@@ -68,7 +68,8 @@ def serve(
         if session.detached:
             say("gdb detached")
         else:
-            session.end(b"W00" if trip.end is None else b"X%02x" % last_signal(trip.end))
+            session.end(b"W00" if trip.end is None else b"X%02x" % fatal(trip.end).signal)
+        say("the call returned to A" if trip.end is None else f"the call ended: {fatal(trip.end).text}")
         return trip
     except Gone as gone:
         say(str(gone))

@@ -173,6 +173,7 @@ def test_memory_written_by_gdb_is_what_the_guest_loads(tmp_path: Path) -> None:
     assert "Program received signal SIGTRAP" in out
     assert re.search(rf"=> {trip.end.pc:#x} <livepatch_handler\+\d+>:\ttdne\s+r0,r2", out), out
     assert "Program terminated with signal SIGTRAP" in out
+    assert served.lines[1:] == [f"the call ended: trap at {trip.end.pc:#x}"]
 
 
 def test_registers_written_by_gdb_are_what_the_guest_has(tmp_path: Path) -> None:
@@ -377,7 +378,7 @@ def test_gdb_detaches_and_the_call_goes_on(tmp_path: Path) -> None:
         out = served.gdb("break livepatch_handler", "continue", "detach", tmp_path=tmp_path)
     assert "Breakpoint 1, livepatch_handler" in out
     assert "detached" in out
-    assert served.lines[1:] == ["gdb detached"]
+    assert served.lines[1:] == ["gdb detached", "the call returned to A"]
     assert served.trip is not None
     assert served.trip.end is None
     assert [moment.where for moment in served.trip.moments] == ["tracer", "c", "back"]
@@ -386,7 +387,7 @@ def test_gdb_detaches_and_the_call_goes_on(tmp_path: Path) -> None:
 def test_the_end_of_a_batch_is_a_detach(tmp_path: Path) -> None:
     with Served() as served:
         served.gdb("stepi", tmp_path=tmp_path)
-    assert served.lines[1:] == ["gdb detached"]
+    assert served.lines[1:] == ["gdb detached", "the call returned to A"]
     assert served.trip is not None
 
 
