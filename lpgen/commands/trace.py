@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from lpgen.commands.calls import call_options, chosen_case
-from lpgen.commands.options import CONTEXT, say_notes
+from lpgen.commands.options import CONTEXT, Count, say_notes
 from lpgen.commands.subject import Chosen, subject_options
 from lpgen.commands.waiting import stoppable
 from lpgen.errors import LpgenError
@@ -22,8 +22,9 @@ Examples:
   lpgen trace --patched --interrupt-at 40:calls  an interrupt that makes a patched call itself
   lpgen trace my_entry.S --plan 'long f(long*9) seed=3 nip=patch'
   lpgen trace --patched --perfetto out/call.json for https://ui.perfetto.dev
+  lpgen trace --patched --gdb 0                  gdb steps through it; 0 is any free port
 \b
-Exit codes: 0 no statement is broken in this call, 1 one is, 2 usage or input.
+Exit codes: 0 no statement is broken in this call, 1 one is, 2 usage or input; with --gdb 0, whatever gdb did.
 """
 
 
@@ -33,8 +34,17 @@ Exit codes: 0 no statement is broken in this call, 1 one is, 2 usage or input.
 @click.option("--values", is_flag=True, help="Show the number of each value that has a name, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the events as JSON.")
 @click.option("--perfetto", metavar="FILE", help="Write the call as a trace for the Perfetto viewer; - is stdout.")
+@click.option("--gdb", type=Count(0), metavar="PORT", help="Wait for gdb on this port of 127.0.0.1; 0 is any free one.")
 @subject_options
-def command(file: str | None, unfold: bool, values: bool, as_json: bool, perfetto: str | None, **options: Any) -> int:
+def command(
+    file: str | None,
+    unfold: bool,
+    values: bool,
+    as_json: bool,
+    perfetto: str | None,
+    gdb: int | None,
+    **options: Any,
+) -> int:
     """Show one call from A to B step by step: each instruction, and what it changed by name.
 
     It goes through FILE, or what `lpgen emit` writes with the same options, as in `lpgen verify`.
@@ -43,6 +53,9 @@ def command(file: str | None, unfold: bool, values: bool, as_json: bool, perfett
         raise LpgenError("--json and --perfetto exclude each other", hint="leave one out")
     if perfetto == "":
         raise LpgenError("--perfetto names no file", hint="give a file's name, or - for standard output")
+    shown = {"--json": as_json, "--perfetto": perfetto is not None, "--unfold": unfold, "--values": values}
+    for name in (name for name, given in shown.items() if given and gdb is not None):
+        raise LpgenError(f"--gdb and {name} exclude each other", hint="leave one out")
     chosen = Chosen.of(file, options)
     kernel = chosen.kernel
     with stoppable() as check_stop:
@@ -53,6 +66,12 @@ def command(file: str | None, unfold: bool, values: bool, as_json: bool, perfett
         unit = chosen.unit()
         case = chosen_case(kernel, unit, options)
         check_stop()
+        if gdb is not None:
+            from lpgen.debugger.serve import serve
+
+            serve(kernel, unit, case.plan, gdb, values=case.values, say=click.echo, check_stop=check_stop)
+            say_notes(kernel)
+            return 0
         trace = trace_call(kernel, unit, case.plan, values=case.values, case=case)
     wanted = options["interrupt_at"] or options["at"]
     if wanted and not trace.verdict.interrupted:
