@@ -34,7 +34,6 @@ _ABBREVIATIONS = (
     (_ARRAY, 0x01, True, ((_AT_TYPE, _REF4),)),
     (_RANGE, 0x21, False, ((_AT_UPPER, _DATA1),)),
 )
-# gdb leaves breakpoints at the first instruction of a function that is in assembly.
 _LANGUAGE_ASSEMBLER = 0x8001
 _UNSIGNED, _OP_ADDR = 7, 3
 _OPCODE_LENGTHS = bytes((0, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 1))
@@ -43,7 +42,10 @@ _COPY, _ADVANCE_PC, _ADVANCE_LINE, _SET_FILE = 1, 2, 3, 4
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
-    """The instruction at ``address`` is line ``line`` of ``file``."""
+    """The instruction at ``address`` is line ``line`` of ``file``.
+
+    Two for the same address say that a function begins there whose prologue is empty: gdb leaves its breakpoint there.
+    """
 
     address: int
     file: str

@@ -23,7 +23,7 @@ _GLOBAL, _OBJECT, _FUNC = 1 << 4, 1, 2
 _ALLOC, _EXEC, _WRITE = 2, 4, 1
 # ELFv2 ABI 1.5, 3.4.1: st_other of a function whose local entry is 8 bytes behind its global one.
 _LOCAL_ENTRY_8 = 3 << 5
-# The file of lines that are in none. Where there are lines, gdb leaves breakpoints at the first instruction.
+# The file of lines that are in none.
 _NO_FILE = "(no source)"
 
 
@@ -52,7 +52,7 @@ def program(world: World, trip: Trip) -> bytes:
         marks.append(Mark("pt_regs", pt_regs, world.offsets["SWITCH_FRAME_SIZE"] - world.offsets["GPR0"], code=False))
     areas = _areas(world, marks)
     raws = [RawSection("", "progbits"), *areas]
-    raws += debug_sections(world.image.unit.name, _sequences(world, acted), variables, pt_regs, _members(world))
+    raws += debug_sections(world.image.unit.name, _sequences(world, marks), variables, pt_regs, _members(world))
     callers = [(mark.address, mark.size) for mark in acted if re.fullmatch(r"A\d*", mark.name)]
     raws.append(frame_section(world, trip, callers, [(mark.address, mark.size) for mark in acted if mark.size == 4]))
     strings = StringTable()
@@ -150,19 +150,21 @@ def _areas(world: World, marks: list[Mark]) -> list[RawSection]:
     return areas
 
 
-def _sequences(world: World, acted: list[Mark]) -> list[tuple[list[SourceRow], int]]:
+def _sequences(world: World, marks: list[Mark]) -> list[tuple[list[SourceRow], int]]:
     """Return the lines of the trampolines, and of every B: theirs, like those of an object, are in no file."""
     first, end = world.text
     lines = world.image.unit.sections[".text"].lines
     places = [_source(line) or (_NO_FILE, number) for number, line in enumerate(lines, 1)]
-    found = [([SourceRow(first + line.offset, *place) for line, place in zip(lines, places, strict=True)], end)]
+    rows = [SourceRow(first + line.offset, *place) for line, place in zip(lines, places, strict=True)]
+    starts = {mark.address for mark in marks if mark.code}
+    found = [([row for row in rows for _ in range(1 + (row.address in starts))], end)]
     number = len(lines)
-    for mark in sorted({mark.address: mark for mark in acted}.values(), key=lambda mark: mark.address):
-        # In the others gdb finds no prologue.
-        if mark.other:
-            addresses = range(mark.address, mark.address + mark.size, 4)
-            rows = [SourceRow(address, _NO_FILE, n) for n, address in enumerate(addresses, number + 1)]
-            number += len(rows)
+    for mark in sorted({mark.address: mark for mark in marks}.values(), key=lambda mark: mark.address):
+        # In the others that Python acts for gdb finds no prologue.
+        if mark.other and not first <= mark.address < end:
+            addresses = (mark.address, *range(mark.address, mark.address + mark.size, 4))
+            rows = [SourceRow(address, _NO_FILE, number + (address - mark.address) // 4 + 1) for address in addresses]
+            number += len(rows) - 1
             found.append((rows, mark.address + mark.size))
     return found
 

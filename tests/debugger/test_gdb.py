@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from lpgen.assembly import write_object
+from lpgen.assembly.read_object import read_object
+from lpgen.elf.file import open_elf
 from lpgen.machine.conductor import Conductor
 from lpgen.machine.trip import Trip
 from lpgen.machine.world import World
@@ -344,6 +347,24 @@ def test_lines_of_the_source(tmp_path: Path) -> None:
     line = path.read_text().splitlines()[int(match[1]) - 1]
     assert f"{match[1]}\t{line}" in out
     assert "clrrdi" in line
+
+
+@pytest.mark.parametrize("version", ["4.7", "6.12", "6.18"])
+@pytest.mark.parametrize("from_object", [False, True], ids=["text", "object"])
+def test_a_breakpoint_is_at_the_first_instruction(version: str, from_object: bool, tmp_path: Path) -> None:
+    unit = emitted(version)[1]
+    if from_object:
+        file = tmp_path / "mine.o"
+        file.write_bytes(write_object(unit))
+        with open_elf(file) as elf:
+            unit = read_object(elf)
+    with Served(version=version, unit=unit) as served:
+        world, trip = watched(served)
+        names = {name: world.symbol(name) for name, symbol in unit.symbols.items() if symbol.type == "func"}
+        names |= {"B": trip.b.lep, "C": trip.c.gep, "tracer": world.tracer}
+        out = served.gdb(*(f"break {name}" for name in names), "info breakpoints", "kill", tmp_path=tmp_path)
+    places = numbers(r"Breakpoint \d+ at (0x\w+)", out)
+    assert places == [*names.values()], out
 
 
 def test_symbols_of_the_world(tmp_path: Path) -> None:
