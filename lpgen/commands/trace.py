@@ -24,7 +24,7 @@ Examples:
   lpgen trace --patched --perfetto out/call.json for https://ui.perfetto.dev
   lpgen trace --patched --gdb 0                  gdb steps through it; 0 is any free port
 \b
-Exit codes: 0 no statement is broken in this call, 1 one is, 2 usage or input; with --gdb 0, whatever gdb did.
+Exit codes: 0 no statement is broken in this call, or --gdb; 1 one is, 2 usage or input.
 """
 
 

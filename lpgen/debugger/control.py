@@ -15,6 +15,8 @@ from lpgen.machine.state import State
 SIGINT, SIGILL, SIGTRAP, SIGSEGV, SIGXCPU = 2, 4, 5, 11, 24
 # After how many instructions a call that runs looks whether somebody wants to stop it.
 _PATIENCE = 1000
+# More than a person sets, and what gdb sets for one.
+_MOST_POINTS = 4096
 SOFTWARE, HARDWARE, WRITE, READ, ACCESS = range(5)
 _WATCHES = {WRITE: "watch", READ: "rwatch", ACCESS: "awatch"}
 
@@ -65,7 +67,9 @@ class Control:
         self._engine.ask(None, None)
 
     def insert(self, kind: int, address: int, size: int) -> bool:
-        """Insert a breakpoint or a watchpoint (of ``size`` bytes); False for one that cannot be."""
+        """Insert a breakpoint or a watchpoint (of ``size`` bytes); False for one that cannot be, or one too many."""
+        if len(self._breakpoints) + len(self._watches) >= _MOST_POINTS:
+            return False
         if kind in (SOFTWARE, HARDWARE):
             self._breakpoints.add((kind, address))
             return True

@@ -69,7 +69,7 @@ def serve(
             say("gdb detached")
         else:
             session.end(b"W00" if trip.end is None else b"X%02x" % fatal(trip.end).signal)
-        say("the call returned to A" if trip.end is None else f"the call ended: {fatal(trip.end).text}")
+        say("the call returned to A" if trip.end is None else f"the call ended: {_ending(world, trip.end)}")
         return trip
     except Gone as gone:
         say(str(gone))
@@ -78,3 +78,8 @@ def serve(
     finally:
         connection.close()
     return None
+
+
+def _ending(world: World, end: Stop) -> str:
+    name, text = world.name_of(end.pc), fatal(end).text
+    return text if name in text else f"{text}, {name}"

@@ -176,7 +176,7 @@ def test_memory_written_by_gdb_is_what_the_guest_loads(tmp_path: Path) -> None:
     assert "Program received signal SIGTRAP" in out
     assert re.search(rf"=> {trip.end.pc:#x} <livepatch_handler\+\d+>:\ttdne\s+r0,r2", out), out
     assert "Program terminated with signal SIGTRAP" in out
-    assert served.lines[1:] == [f"the call ended: trap at {trip.end.pc:#x}"]
+    assert served.lines[1:] == [f"the call ended: trap at {trip.end.pc:#x}, livepatch_handler+0x44"]
 
 
 def test_registers_written_by_gdb_are_what_the_guest_has(tmp_path: Path) -> None:

@@ -141,6 +141,15 @@ def test_a_break_reason_only_for_who_knows_it() -> None:
     assert served.trip is not None
 
 
+def test_so_many_breakpoints_and_no_more() -> None:
+    with Served() as served, Client(served.port) as client:
+        assert client.ask(b"QStartNoAckMode") == b"OK"
+        client.quiet = True
+        client.socket.sendall(b"".join(frame(b"Z0,%x,4" % (4 * number)) for number in range(4097)))
+        assert [client.reply() for _ in range(4097)] == [b"OK"] * 4096 + [b"E14"]
+        end(client)
+
+
 def test_a_bad_checksum_is_sent_again() -> None:
     with Served() as served, Client(served.port) as client:
         client.socket.sendall(b"$qC#00")
