@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from lpgen.commands.calls import call_options, chosen_case
-from lpgen.commands.options import CONTEXT, Count, say_notes
+from lpgen.commands.options import CONTEXT, Count, json_option, print_json, say_notes
 from lpgen.commands.subject import Chosen, subject_options
 from lpgen.commands.waiting import stoppable
 from lpgen.errors import LpgenError
@@ -22,6 +22,7 @@ Examples:
   lpgen trace --patched --interrupt-at 40:calls  an interrupt that makes a patched call itself
   lpgen trace my_entry.S --plan 'long f(long*9) seed=3 nip=patch'
   lpgen trace --patched --perfetto out/call.json for https://ui.perfetto.dev
+  lpgen trace --patched --svg out/call.svg       a picture of the terminal
   lpgen trace --patched --gdb 0                  gdb steps through it; 0 is any free port
 \b
 Exit codes: 0 no statement is broken in this call, or --gdb; 1 one is, 2 usage or input.
@@ -32,8 +33,9 @@ Exit codes: 0 no statement is broken in this call, or --gdb; 1 one is, 2 usage o
 @call_options
 @click.option("--unfold", is_flag=True, help="Show every load and store, not rows of alike ones as one.")
 @click.option("--values", is_flag=True, help="Show the number of each value that has a name, too.")
-@click.option("--json", "as_json", is_flag=True, help="Print the events as JSON.")
+@json_option("Print the events as JSON.")
 @click.option("--perfetto", metavar="FILE", help="Write the call as a trace for the Perfetto viewer; - is stdout.")
+@click.option("--svg", metavar="FILE", help="Write what a terminal shows as a picture; - is stdout.")
 @click.option("--gdb", type=Count(0), metavar="PORT", help="Wait for gdb on this port of 127.0.0.1; 0 is any free one.")
 @subject_options
 def command(
@@ -42,6 +44,7 @@ def command(
     values: bool,
     as_json: bool,
     perfetto: str | None,
+    svg: str | None,
     gdb: int | None,
     **options: Any,
 ) -> int:
@@ -49,13 +52,12 @@ def command(
 
     It goes through FILE, or what `lpgen emit` writes with the same options, as in `lpgen verify`.
     """
-    if as_json and perfetto is not None:
-        raise LpgenError("--json and --perfetto exclude each other", hint="leave one out")
-    if perfetto == "":
-        raise LpgenError("--perfetto names no file", hint="give a file's name, or - for standard output")
-    shown = {"--json": as_json, "--perfetto": perfetto is not None, "--unfold": unfold, "--values": values}
-    for name in (name for name, given in shown.items() if given and gdb is not None):
-        raise LpgenError(f"--gdb and {name} exclude each other", hint="leave one out")
+    views = {"--json": as_json or None, "--perfetto": perfetto, "--svg": svg, "--gdb": gdb}
+    chosen_views = [name for name, value in views.items() if value is not None]
+    if len(chosen_views) > 1:
+        raise LpgenError(f"{' and '.join(chosen_views)} exclude each other", hint="leave one out")
+    if "" in (perfetto, svg):
+        raise LpgenError(f"{chosen_views[0]} names no file", hint="give a file's name, or - for standard output")
     chosen = Chosen.of(file, options)
     kernel = chosen.kernel
     with stoppable() as check_stop:
@@ -83,11 +85,16 @@ def command(
     if as_json:
         from lpgen.report.json_trace import trace_json
 
-        write_out("-", json.dumps(trace_json(result), indent=2) + "\n")
+        print_json(trace_json(result))
     elif perfetto is not None:
         from lpgen.report.perfetto import perfetto_json
 
         write_out(perfetto, json.dumps(perfetto_json(result), indent=1) + "\n")
+    elif svg is not None:
+        from lpgen.report.trace_svg import trace_svg
+        from lpgen.report.trace_text import View
+
+        write_out(svg, trace_svg(result, View(fold=not unfold, values=values)))
     else:
         from lpgen.report.trace_text import View, print_trace
 

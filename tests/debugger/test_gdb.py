@@ -320,8 +320,8 @@ def chains(out: str) -> list[list[str]]:
 @pytest.mark.parametrize("version", CHAINS)
 @pytest.mark.parametrize("home_b", [0, 1])
 def test_a_backtrace_at_every_instruction(version: str, home_b: int, tmp_path: Path) -> None:
-    # Kernel 6.18 has a tracer of its own for each function; module 1's has the kernel's.
-    plan = f"{NINE} home_b={home_b} inner=[long g(long) seed=4 nip=patch]"
+    # In kernel 6.18 each function may have another tracer; that of module 1's is the kernel's.
+    plan = f"{NINE} home_b={home_b} inner=[long g(long) seed=4 nip=patch, long h(long) seed=6]"
     with Served(plan, version) as served:
         out = served.gdb("set $n = 0", "while $n < 1000", "bt", "stepi", "set $n = $n + 1", "end", tmp_path=tmp_path)
     seen = chains(out)

@@ -214,7 +214,10 @@ def test_packets_in_pieces_and_together() -> None:
 def test_a_running_call_is_interrupted() -> None:
     with Served() as served, Client(served.port) as client:
         pc = register(client, 64)
+        # What is written over has run, and is translated.
+        assert client.ask(b"s").startswith(b"T05")
         assert client.ask(b"M%x,4:%s" % (pc, BRANCH_TO_ITSELF)) == b"OK"
+        assert client.ask(b"P40=" + struct.pack("<Q", pc).hex().encode()) == b"OK"
         client.send(b"vCont;c")
         # It runs on without end, and says nothing.
         client.socket.settimeout(0.5)

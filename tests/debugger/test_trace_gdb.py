@@ -81,7 +81,7 @@ def test_a_taken_port_and_what_excludes_it() -> None:
                 ["--gdb", taken],
                 f"lpgen: port {taken}: address already in use; give another port, or 0 for any that is free\n",
             ),
-            (["--gdb", "0", "--json"], "lpgen: --gdb and --json exclude each other; leave one out\n"),
+            (["--gdb", "0", "--json"], "lpgen: --json and --gdb exclude each other; leave one out\n"),
         ):
             done = subprocess.run(
                 [*COMMAND, *options], cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False
