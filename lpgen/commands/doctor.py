@@ -40,6 +40,7 @@ TOOLS = (
         "binutils-powerpc64le-linux-gnu",
     ),
     ("powerpc64le-linux-gnu-gcc", "verify --cpp; tests against the compiler", "gcc-powerpc64le-linux-gnu"),
+    ("gdb-multiarch", "debugger for lpgen trace --gdb", "gdb-multiarch"),
     ("qemu-ppc64le", "tests that run compiled programs", "qemu-user"),
 )
 
