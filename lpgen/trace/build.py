@@ -87,7 +87,7 @@ class _Builder:
         self._memory = {address: bytearray(memory) for address, memory in recording.memory.items()}
         self._state: State | None = None
         self._pending: dict[int, Departure] = {}
-        self._last: dict[int, Gate | None] = {}
+        self._scratch: list[tuple[Event, Access]] = []
 
     # Memory as it is at the event that is being made
 
@@ -124,6 +124,20 @@ class _Builder:
             self._run(part, stack)
             self._after(part, stack)
         self._add_ways()
+        self._add_what_frames_show()
+
+    def _add_what_frames_show(self) -> None:
+        """Give the events what they wrote below every frame where a later frame comes to lie: it shows through."""
+        covered = {
+            address
+            for placed in {placed for event in self.events for placed in event.frames}
+            for address in range(placed.address, placed.end, 8)
+        }
+        covered |= {access.address & ~7 for event in self.events for access in event.memory}
+        for event, access in self._scratch:
+            if access.address in covered:
+                event.scratch -= access.size
+                event.memory.append(access)
 
     def _add_ways(self) -> None:
         """Note of each branch where it went: what the text names may be what ftrace patched over."""
@@ -184,20 +198,13 @@ class _Builder:
             below = thread.base <= one.address < lowest and not self._in_livepatch(thread, one.address)
             below |= any(p.frame.kind == INTERRUPTED and p.address < one.address < p.end for p in stack.frames)
             self._write(one.address, 8, one.after)
+            name, means = self.names.memory(one.address), self.names.value(one.after)
+            access = Access("store", one.address, 8, one.after, one.before, name, means)
             if below:
                 event.scratch += 8
-                continue
-            event.memory.append(
-                Access(
-                    "store",
-                    one.address,
-                    8,
-                    one.after,
-                    one.before,
-                    self.names.memory(one.address),
-                    self.names.value(one.after),
-                )
-            )
+                self._scratch.append((event, access))
+            else:
+                event.memory.append(access)
 
     def _in_livepatch(self, thread: Thread, address: int) -> bool:
         return thread.livepatch <= address < max(self._read(thread.sp_address), thread.sp_start)

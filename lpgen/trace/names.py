@@ -120,7 +120,7 @@ class Names:
         """Return who made the call: A, or the function that a call inside another one comes from."""
         if trip.relation in ("inner", "sibling"):
             stack = self.stacks[trip.thread.number]
-            return stack.acting[-1][0] if stack.acting else "C"
+            return stack.acting[-1][0].removesuffix("'s body") if stack.acting else "C"
         return _CALLERS.get(trip.relation, "A")
 
     # Following the call
@@ -132,7 +132,8 @@ class Names:
         if trip.relation != "sibling":
             doublewords = placement.parameter_save_area_size // 8
             frame = frames.frame_of_a(doublewords, argument_names(placement))
-            stack.pop_below(trip.frame)
+            # The frame of an earlier call from the same function is gone.
+            stack.pop_below(trip.frame + size)
             stack.frames.append(Placed(trip.frame, replace(frame, size=size), self.owner(trip)))
         stack.calls.append((trip, self.owner(trip)))
         image = encode(placement, trip.plan.values, trip.a.gpr[3] if placement.hidden is not None else 0)
