@@ -2,8 +2,8 @@
 
 lpgen.trace/1: what was run (``kernel``, ``generation``, ``options``, ``offsets``, ``assembler``, ``command``), the call
 (``call``), the ``functions`` and the ``stacks`` with their memory at the begin, the ``registers`` at the begin, the
-``events`` and the ``verdict`` on this call: lpgen/report/schemas/trace-1.json says what each field is. 64-bit values
-and addresses are text, "0x...": JSON's numbers are doubles to most readers.
+``layouts`` of the frames, the ``events`` and the ``verdict`` on this call: lpgen/report/schemas/trace-1.json says what
+each field is. 64-bit values and addresses are text, "0x...": JSON's numbers are doubles to most readers.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lpgen.contract.verdict import Failure
+from lpgen.kernel.frames import Frame
 from lpgen.machine.places import Thread
 from lpgen.machine.plan_text import plan_text
 from lpgen.machine.state import State
@@ -29,6 +30,7 @@ def trace_json(result: TraceResult) -> dict[str, Any]:
     trace = result.trace
     guilty = result.guilty
     verdict = verdict_json(result.judged)
+    layouts = _layouts(trace)
     return {
         **json_head(SCHEMA, result.command, trace.kernel, result.unit.made_by),
         "call": _call(trace),
@@ -45,9 +47,8 @@ def trace_json(result: TraceResult) -> dict[str, Any]:
             for thread in trace.threads
         ],
         "registers": _registers(trace.start),
-        "events": [
-            _event(event, [f.finding.statement for f in guilty.get(event.number, ())]) for event in trace.events
-        ],
+        "layouts": [_layout(frame) for frame in layouts],
+        "events": list(_events(trace, guilty, layouts)),
         "verdict": {key: verdict[key] for key in ("holds", "statements", "failures")},
     }
 
@@ -101,14 +102,33 @@ def _registers(state: State) -> dict[str, str]:
     return {name: f"{value:#x}" for name, value in found.items()}
 
 
-def _events(trace: Trace, guilty: Mapping[int, list[Failure]]) -> Iterator[dict[str, Any]]:
+def _events(
+    trace: Trace, guilty: Mapping[int, list[Failure]], layouts: Mapping[Frame, int]
+) -> Iterator[dict[str, Any]]:
     before: tuple[Placed, ...] | None = None
     for event in trace.events:
         said = _event(event, [failure.finding.statement for failure in guilty.get(event.number, ())])
         if event.frames != before:
-            said["frames"] = [_placed(placed) for placed in event.frames]
+            said["frames"] = [_placed(placed, layouts) for placed in event.frames]
             before = event.frames
         yield said
+
+
+def _layouts(trace: Trace) -> dict[Frame, int]:
+    """Return every kind of frame of the trace with its number, in the order in which they come."""
+    found: dict[Frame, int] = {}
+    for event in trace.events:
+        for placed in event.frames:
+            found.setdefault(placed.frame, len(found))
+    return found
+
+
+def _layout(frame: Frame) -> dict[str, Any]:
+    slots = [
+        {"offset": slot.offset, "size": slot.size, "name": slot.name} | ({"what": slot.what} if slot.what else {})
+        for slot in frame.slots
+    ]
+    return {"kind": frame.kind, "name": frame.name, "size": frame.size, "slots": slots}
 
 
 def _event(event: Event, broken: list[str]) -> dict[str, Any]:
@@ -159,10 +179,5 @@ def _access(access: Access) -> dict[str, Any]:
     return said | ({"means": access.means} if access.means else {})
 
 
-def _placed(placed: Placed) -> dict[str, Any]:
-    return {
-        "address": f"{placed.address:#x}",
-        "kind": placed.frame.kind,
-        "name": placed.name,
-        "size": placed.frame.size,
-    }
+def _placed(placed: Placed, layouts: Mapping[Frame, int]) -> dict[str, Any]:
+    return {"address": f"{placed.address:#x}", "name": placed.name, "layout": layouts[placed.frame]}
