@@ -39,12 +39,13 @@ def print_trace(result: TraceResult, view: View, console: Console | None = None)
     """Print a trace for a person."""
     console = console or PlainConsole(highlight=False)
     for line in trace_lines(result, view, console.width):
+        line.rstrip()
         console.print(line, soft_wrap=True)
 
 
 def plain_trace(result: TraceResult, view: View, width: int = 80) -> str:
     """Return what is printed, without colours, in lines of ``width`` columns where that can be."""
-    return "".join(f"{line.plain}\n".replace(" \n", "\n") for line in trace_lines(result, view, width))
+    return "".join(f"{line.plain.rstrip()}\n" for line in trace_lines(result, view, width))
 
 
 def trace_lines(result: TraceResult, view: View, width: int = 80) -> Iterator[Text]:
