@@ -17,11 +17,12 @@ HEADER_BYTES = 32
 PARAMETER_SAVE_AREA = 32
 FRAME_FOR_B_BYTES = 32
 GRAPH_FRAME_BYTES = 112
+RESULTS_FRAME_BYTES = 48
 LIVEPATCH_FRAME_BYTES = 24
 REGISTER_SLOTS = 8
 FIRST_ARGUMENT = 3
 
-A, B, REGS, GRAPH, LIVEPATCH = "a", "b", "pt_regs", "graph", "livepatch"
+A, B, REGS, GRAPH, RESULTS, LIVEPATCH = "a", "b", "pt_regs", "graph", "results", "livepatch"
 INTERRUPT, OTHER = "interrupt", "other"
 
 
@@ -85,6 +86,10 @@ def frame_with_regs(kernel: Kernel) -> Frame:
     size = offsets["SWITCH_FRAME_SIZE"]
     slots = list(header("LR save", "the tracer's return address", "r2 of the traced function"))
     slots += [Slot(offsets.gpr(n), 8, f"pt_regs.gpr[{n}]") for n in range(32)]
+    # Behind the header, in front of pt_regs; older kernels leave a parameter save area there, which nobody uses.
+    room = range(HEADER_BYTES, offsets["GPR0"], 8)
+    own = "local variable space, doubleword"
+    slots += [Slot(offset, 8, f"{own} {n}", "the trampoline's own") for n, offset in enumerate(room, 1)]
     known = {slot.offset for slot in slots}
     for entry in offsets.entries:
         if entry.struct == "pt_regs" and not entry.field.startswith("gpr[") and entry.value not in known:
@@ -97,6 +102,12 @@ def graph_frame() -> Frame:
     saved = [Slot(32 + 8 * n, 8, f"r{3 + n}") for n in range(9)]
     slots = (*header("LR save", "prepare_ftrace_return's", "r2 of B"), *saved, Slot(104, 8, "CTR", "nip"))
     return Frame(GRAPH, "frame for the graph hook", GRAPH_FRAME_BYTES, slots)
+
+
+def results_frame() -> Frame:
+    """Return the frame around ftrace_return_to_handler, from 5.18 on where there is no pt_regs for it: B's results."""
+    slots = (*header("LR save", "ftrace_return_to_handler's", "r2 of B"), Slot(32, 8, "r3"), Slot(40, 8, "r4"))
+    return Frame(RESULTS, "frame for B's results", RESULTS_FRAME_BYTES, slots)
 
 
 def livepatch_frame() -> Frame:
@@ -132,4 +143,6 @@ def pushed_frame(kernel: Kernel, size: int) -> Frame:
         return frame_for_b()
     if size == GRAPH_FRAME_BYTES and "graph_hook" in kernel.features:
         return graph_frame()
+    if size == RESULTS_FRAME_BYTES and {"return_to_handler", "return_regs"} & kernel.features == {"return_to_handler"}:
+        return results_frame()
     return other_frame(size)

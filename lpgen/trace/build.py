@@ -133,8 +133,8 @@ class _Builder:
         """Give the events what they wrote below every frame where a later frame comes to lie: it shows through."""
         covered = {
             address
-            for placed in {placed for event in self.events for placed in event.frames}
-            for address in range(placed.address, placed.end, 8)
+            for first, end in {(placed.address, placed.end) for event in self.events for placed in event.frames}
+            for address in range(first & ~7, end, 8)
         }
         covered |= {access.address & ~7 for event in self.events for access in event.memory}
         for event, access in self._scratch:

@@ -11,7 +11,7 @@ from lpgen.kernel.offsets import Offsets
 from lpgen.machine.cases import Case, case, special_cases
 from lpgen.machine.plan import CALLS, INTERRUPT_MODES
 from lpgen.trace.build import trace_call
-from lpgen.trace.event import CALL, ENTER, RETURN, TRAMPOLINES, Event, Trace
+from lpgen.trace.event import CALL, ENTER, RETURN, STOP, TRAMPOLINES, Event, Trace
 from tests.trace.truth import check_truth, interrupted, unit_of, watcher_of
 
 VERSIONS = [version for generation, _, _ in spans() for version in versions_of(generation)]
@@ -22,7 +22,8 @@ patched-pointer patched-spill patched-sleep patched-marker patched-sibling patch
 patched-turns patched-softirq patched-interrupt-switch-nested patched-graph-nested interrupt-switch
 """.split()
 NUMBER = re.compile(r"0x[0-9a-f]+")
-OFFSETS = re.compile(r"^(?!pt_regs)(.*\(.*\)|.* bytes below .*)$")
+# What has no better name is so many bytes from something that has one.
+OFFSETS = re.compile(r"^-?\d+\(|frame of \d+ bytes| bytes below ")
 
 
 def ways(made: Kernel) -> list[Case]:
@@ -56,7 +57,7 @@ def test_what_the_trampolines_use_has_a_name(traces: list[Trace]) -> None:
             for access in event.memory:
                 assert access.name, event
                 assert not NUMBER.search(access.name), (event.text, access)
-                assert not OFFSETS.match(access.name.partition(" (")[0]), (event.text, access)
+                assert not OFFSETS.search(access.name), (event.text, access)
 
 
 def test_names_of_pt_regs_are_those_of_the_offsets(traces: list[Trace]) -> None:
@@ -81,9 +82,17 @@ def fields_of(offsets: Offsets) -> dict[int, str]:
     return found | {offsets["_MSR"]: "msr"}
 
 
+def whole(traces: list[Trace]) -> list[Trace]:
+    """Those calls that end in A; the others end in the trap of a destroyed marker."""
+    found = [trace for trace in traces if trace.events[-1].kind != STOP]
+    assert len(found) >= len(traces) - 2
+    assert all("trap at livepatch_handler" in t.events[-1].text for t in traces if t not in found)
+    return found
+
+
 def test_livepatch_sp_is_named_and_goes_back(traces: list[Trace]) -> None:
     """Each frame that is pushed is popped: livepatch_sp ends where it began, and both are named stores."""
-    for trace in traces:
+    for trace in whole(traces):
         written = [a for e in trace.events if e.origin == TRAMPOLINES for a in e.stores if "livepatch_sp" in a.name]
         pushed = sum(access.value - access.before == 24 for access in written)
         popped = sum(access.before - access.value == 24 for access in written)
@@ -97,7 +106,7 @@ def test_livepatch_sp_is_named_and_goes_back(traces: list[Trace]) -> None:
 
 def test_functions_come_and_go_in_pairs(traces: list[Trace]) -> None:
     """On each thread a function that is reached returns, or makes a call that it is reached again from."""
-    for trace in traces:
+    for trace in whole(traces):
         for thread in {event.thread.number for event in trace.events}:
             depth, acting = 0, list[str]()
             for event in (e for e in trace.events if e.thread.number == thread):
