@@ -13,6 +13,7 @@ import click
 
 from lpgen import __version__
 from lpgen.errors import LpgenError
+from lpgen.report.style import say_error
 
 # Name and one line of help, so that `lpgen --help` needs no command's module.
 COMMANDS = {
@@ -21,6 +22,7 @@ COMMANDS = {
     "patch": "Write the same change to a kernel's source tree as a patch for git am.",
     "verify": "Run the trampolines under synthetic callers and judge every contract statement.",
     "trace": "Show one call step by step: each instruction, and what it changed by name.",
+    "report": "Write one HTML page: verdict, calls step by step, code, cost, proof, mutants.",
     "prove": "Prove every contract statement for all inputs, or show where one does not hold.",
     "mutate": "Change the trampolines' code in thousands of ways: is each mutant seen, or proved equivalent?",
     "assemble": "Assemble ppc64le kernel-style text: binary, hex, listing, JSON or object.",
@@ -28,7 +30,9 @@ COMMANDS = {
     "kernels": "List the kernels, or say what holds for one.",
     "diff": "Show what changed between two kernels: contract, offsets, code.",
     "offsets": "Show or convert the asm-offsets constants.",
+    "frame": "Show the stack frames and the livepatch frame as a diagram.",
     "cost": "Count instructions, loads and stores on each way through the trampolines.",
+    "schema": "List the formats of what --json prints, or print one as JSON Schema.",
     "doctor": "Check that the engines work on this machine.",
 }
 
@@ -108,13 +112,13 @@ def run(argv: list[str] | None = None) -> int:
     try:
         result: Any = cli.main(args=argv, prog_name="lpgen", standalone_mode=False)
     except LpgenError as error:
-        click.echo(f"lpgen: {error}", err=True)
+        say_error(f"lpgen: {error}")
         return error.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return 2
     except click.ClickException as error:
-        click.echo(_usage_line(error), err=True)
+        say_error(_usage_line(error))
         return 2
     except _EndedFromOutside as error:
         if isinstance(error.__cause__, BrokenPipeError):
@@ -126,13 +130,13 @@ def run(argv: list[str] | None = None) -> int:
     except OSError as error:
         if error.errno != errno.ENOSPC or error.filename is not None:
             raise
-        click.echo("lpgen: the output cannot be written: no space left on device", err=True)
+        say_error("lpgen: the output cannot be written: no space left on device")
         return 2
     return result if isinstance(result, int) else 0
 
 
 def _stopped() -> int:
-    click.echo("lpgen: stopped", err=True)
+    say_error("lpgen: stopped")
     return INTERRUPTED
 
 

@@ -25,7 +25,7 @@ from pycparser.c_parser import ParseError
 
 from lpgen.callers.c_constants import Constant, evaluate, fits
 from lpgen.callers.c_names import TYPE_WORDS, UNMODELLED_TYPES, specifier_type
-from lpgen.callers.c_text import EXTRA, VECTOR_MARK, CText, prepare, type_names, unknown_type
+from lpgen.callers.c_text import EXTRA, TEXT_LINE, VECTOR_MARK, CText, name_error, prepare, syntax_error
 from lpgen.callers.placement import Prototype
 from lpgen.callers.shape import CallShape
 from lpgen.callers.types import (
@@ -54,8 +54,7 @@ MAX_TYPE_BYTES = 4096
 MAX_TYPE_DEPTH = 16
 MAX_TYPEDEF_DEPTH = 64
 """Typedefs, arrays and structures inside one another."""
-_TEXT_LINE = 2
-"""Line 1 of what pycparser reads is lpgen's."""
+_NAMED = (c_ast.Decl, c_ast.Typedef, c_ast.Enumerator)
 
 
 def parse_prototype(text: str, what: str = "prototype") -> CallShape:
@@ -71,56 +70,17 @@ def _parse(made: CText) -> Any:
     try:
         return CParser().parse(made.source)
     except ParseError as error:
-        raise _syntax_error(made, str(error)) from None
+        raise syntax_error(made, str(error)) from None
     except (AssertionError, AttributeError, IndexError, RecursionError, TypeError, ValueError):
         # Some texts that are not C break pycparser instead of being refused by it.
-        raise _syntax_error(made, "") from None
-
-
-def _syntax_error(made: CText, message: str) -> LpgenError:
-    """Say what is wrong with a text that is not C, by pycparser's ``:LINE:COLUMN: ...`` and by looking at the words."""
-    parts = message.split(":")
-    place = [int(part) for part in parts[1:3] if part.isdecimal()]
-    at = place[1] - 1 if len(place) == 2 and place[0] >= _TEXT_LINE else None
-    unknown = unknown_type(made, len(made.text) if at is None else at)
-    if unknown is not None:
-        return _name_error(made, unknown.text, unknown.at)
-    token, before = None, None
-    for each in made.tokens:
-        if at is not None and each.at >= at:
-            token = each
-            break
-        before = each.text
-    if token is None:
-        return made.error(
-            made.tokens[-1].at, "this is not a C declaration", "expected one such as int f(int, ..., double)"
-        )
-    if token is made.tokens[0] and token.is_name:
-        return made.error(
-            token.at, f"{token.text[:60]!r} has no result type", "write one before it, void if it has none"
-        )
-    if token.text == "(" and before is not None and before in TYPE_WORDS:
-        return made.error(token.at, "the function has no name", "write one before the parenthesis")
-    return made.error(
-        token.at, f"C has no {token.text[:40]!r} here", "expected a declaration such as int f(int, ..., double)"
-    )
-
-
-def _name_error(made: CText, name: str, at: int, declared: Sequence[str] = (), tags: Sequence[str] = ()) -> LpgenError:
-    if name in tags:
-        hint = f"write struct, union or enum before {name}"
-    elif near := get_close_matches(name, [*declared, *type_names()], 1):
-        hint = f"did you mean {near[0]}?"
-    else:
-        hint = f"declare it before the function: typedef ... {name};"
-    return made.error(at, f"unknown type name {name[:60]!r}", hint)
+        raise syntax_error(made, "") from None
 
 
 def _column(node: Any) -> int | None:
     """The column (from 1) of a node in the person's text, or of the first one below it that has one."""
     while node is not None:
         coord = node.coord
-        if coord is not None and coord.line >= _TEXT_LINE and coord.column:
+        if coord is not None and coord.line >= TEXT_LINE and coord.column:
             return int(coord.column)
         node = getattr(node, "type", None)
     return None
@@ -136,9 +96,8 @@ class _Reader:
         self.typedefs: dict[str, Any] = {}
         self.tags: dict[str, Any] = {}
         self.constants: dict[str, Constant] = {}
-        self.enums: dict[int, CType] = {}
+        self.enums: dict[int, CType | None] = {}
         self.structs: dict[int, Struct | None] = {}
-        self.unused_vectors = dict(made.vectors)
 
     # Errors
 
@@ -163,7 +122,7 @@ class _Reader:
             if isinstance(node, c_ast.FuncDef):
                 raise self.error_of(node, "a function with a body", "give its declaration only")
             if not isinstance(node, c_ast.Decl | c_ast.Typedef):
-                raise self.error_of(node, "expected a declaration")
+                raise self.error_of(node, "expected a declaration", "leave it out")
             if isinstance(node, c_ast.Typedef):
                 if function is not None and _column(node) is not None:
                     raise self.error_of(node, "a declaration behind the function's", "put it before the function")
@@ -182,6 +141,7 @@ class _Reader:
 
     def _collect(self) -> None:
         """Find every typedef, tag and enumerator, in the order of the text."""
+        unused = dict(self.made.vectors)
         pending = [*reversed(self.tree.ext)]
         while pending:
             node = pending.pop()
@@ -189,6 +149,16 @@ class _Reader:
                 if node.name in self.typedefs:
                     raise self.error_of(node, f"{node.name[:60]!r} is defined twice", "leave one out")
                 self.typedefs[node.name] = node
+            if isinstance(node, c_ast.IdentifierType):
+                self._check_specifiers(node)
+            if isinstance(node, c_ast.ParamList) and isinstance(node.params[0], c_ast.ID):
+                # For pycparser these are names of parameters, as before C89.
+                raise name_error(self.made, node.params[0].name, self.at(node.params[0]))
+            if isinstance(node, c_ast.TypeDecl):
+                for mark in self._marks(node):
+                    unused.pop(mark, None)
+            if isinstance(node, _NAMED) and str(node.name).startswith("$"):
+                self._check_mark(node)
             is_enum = isinstance(node, c_ast.Enum)
             if is_enum or isinstance(node, c_ast.Struct | c_ast.Union):
                 body = node.values if is_enum else node.decls
@@ -197,8 +167,40 @@ class _Reader:
                         raise self.error_of(node, f"{node.name[:60]!r} is defined twice", "leave one out")
                     self.tags[node.name] = node
                 if is_enum and body is not None:
-                    self.enums[id(node)] = self._enum(node)
+                    self._enum_type(node, self.at(node))
             pending.extend(child for _, child in reversed(node.children()))
+        if unused:
+            raise self.error(min(unused.values()), "vector_size(16) has no type here", "put it behind the type")
+
+    def _marks(self, node: Any) -> set[int]:
+        """The marks of vector_size(16) behind a declarator's name or its type."""
+        return {self.at(part) for part in (node, node.type) if _column(part) is not None} & set(self.made.vectors)
+
+    def _check_mark(self, node: Any) -> None:
+        """Refuse ``long vector int``: pycparser takes what lpgen wrote for ``vector int`` as the name of a long."""
+        if node.name != EXTRA and _column(node) is not None:
+            raise self.error_of(node, "a vector type where a name is expected", "write it first, then the name")
+
+    def _check_specifiers(self, node: Any) -> None:
+        """Refuse what is no type at all, also behind a pointer."""
+        names = list(node.names)
+        if names == ["int"] and _column(node) is not None and self.words.get(self.at(node)) != "int":
+            raise self.error_of(node, "a type is missing", "write int if that is meant")
+        if not TYPE_WORDS.issuperset(names) and "_Complex" not in names:
+            return
+        plain = [name for name in names if name != "_Complex"]
+        unmodelled = [["double", "long"]] if plain == names else [[], ["float"], ["double"], ["double", "long"]]
+        if sorted(plain) not in unmodelled and (plain != names or specifier_type(plain) is None):
+            raise self.error_of(node, f"C has no type {' '.join(names)[:60]!r}", "write one of C's types")
+
+    def _enum_type(self, node: Any, at: int) -> CType:
+        if id(node) not in self.enums:
+            self.enums[id(node)] = None
+            self.enums[id(node)] = self._enum(node)
+        made = self.enums[id(node)]
+        if made is None:
+            raise self.error(at, "an enum inside its own constants", "write the number")
+        return made
 
     def _enum(self, node: Any) -> CType:
         """Count an enum's constants; gcc's type for it is the first of unsigned int, int, unsigned long, long to do."""
@@ -242,12 +244,11 @@ class _Reader:
             params.pop()
         passed = [] if extra is None else extra.type.args.params
         if len(params) + len(passed) > MAX_ARGUMENTS:
-            raise self.error(start, f"{len(params) + len(passed)} arguments", f"{MAX_ARGUMENTS} are enough")
+            first = _base([*params, *passed][MAX_ARGUMENTS])
+            raise self.error_of(first, f"more than {MAX_ARGUMENTS} arguments", "pass fewer, or a structure")
         result = self._result(declared.type)
         types = self._parameters(params, alone=not variadic)
         extra_types = self._parameters(passed, alone=False)
-        if self.unused_vectors:
-            raise self.error(min(self.unused_vectors.values()), "vector_size(16) has no type here", "use a typedef")
         total = sum(round_up(ctype.size, 8) for ctype in types + extra_types)
         if total > MAX_ARGUMENT_BYTES:
             raise self.error(start, f"{len(types + extra_types)} arguments of {total} bytes", "8192 bytes are enough")
@@ -272,13 +273,9 @@ class _Reader:
         types = []
         names: set[str] = set()
         for node in params:
-            if isinstance(node, c_ast.ID):
-                raise _name_error(self.made, node.name, self.at(node), list(self.typedefs), list(self.tags))
             at = self.at(_base(node))
             if isinstance(node, c_ast.Decl):
                 self._check_name(node, names)
-                if set(node.storage) - {"register"}:
-                    raise self.error(at, f"a parameter is not {' '.join(node.storage)}", "leave it out")
             ctype = self._decayed(node.type, at)
             if isinstance(ctype, Void):
                 if alone and len(params) == 1 and node.name is None:
@@ -337,10 +334,7 @@ class _Reader:
 
     def _declared(self, node: Any, at: int, depth: int) -> CType:
         ctype = self.resolve(node.type, at, depth)
-        marks = {self.at(part) for part in (node, node.type) if _column(part) is not None} & set(self.made.vectors)
-        for mark in marks:
-            self.unused_vectors.pop(mark, None)
-        if marks or VECTOR_MARK in (node.quals or ()):
+        if self._marks(node) or VECTOR_MARK in (node.quals or ()):
             if not isinstance(ctype, Integer | Float) or ctype.size > 8:
                 raise self.error(at, "a vector of this type", "use a vector of char to long, float or double")
             return Vector(ctype)
@@ -357,15 +351,11 @@ class _Reader:
             known = self.made.known.get(name)
             if known is not None:
                 return known
-        if names == ["int"] and self.words.get(self.at(node)) != "int":
-            raise self.error(at, "a type is missing", "write int if that is meant")
         ctype = specifier_type(names)
-        if ctype is not None:
-            return ctype
-        if "_Complex" in names or sorted(names) == ["double", "long"]:
+        if ctype is None:
             missing = "_Complex" if "_Complex" in names else "long double"
             raise self.error(at, f"lpgen's model of ELFv2 has no {missing}", "use double, or pass a pointer")
-        raise self.error(at, f"C has no type {' '.join(names)[:60]!r}", "write one of C's types")
+        return ctype
 
     def _tagged(self, node: Any, at: int, depth: int) -> CType:
         """A structure, union or enum: this node if it has a body, or else what its tag stands for."""
@@ -379,10 +369,11 @@ class _Reader:
                 hint = f"pass a pointer, or define it before: {kind} {node.name[:60]} {{ ... }};"
                 raise self.error(at, f"{kind} {node.name[:60]} is incomplete here", hint)
             if type(found) is not type(node):
-                raise self.error(at, f"{node.name[:60]!r} is a {type(found).__name__.lower()}, no {kind}")
+                other = type(found).__name__.lower()
+                raise self.error(at, f"{node.name[:60]} is declared as {other}", f"write {other}, not {kind}")
             node = found
         if kind == "enum":
-            return self.enums[id(node)]
+            return self._enum_type(node, at)
         if id(node) not in self.structs:
             self.structs[id(node)] = None
             self.structs[id(node)] = self._struct(node, at, depth + 1)
@@ -397,7 +388,7 @@ class _Reader:
         for member in node.decls:
             here = self.at(member)
             if not isinstance(member, c_ast.Decl):
-                raise self.error(here, "expected a member")
+                raise self.error(here, "expected a member", "leave it out")
             if member.bitsize is not None:
                 raise self.error(here, "lpgen's model of ELFv2 has no bit-fields", "use an integer of the whole width")
             if member.name is None and (not isinstance(member.type, c_ast.Struct | c_ast.Union) or member.type.name):

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
+from itertools import pairwise
 
 from lpgen.callers.c_names import (
     IGNORED,
@@ -16,8 +18,8 @@ from lpgen.callers.c_names import (
     KNOWN_TYPES,
     REFUSED,
     SYNONYMS,
+    TYPE_WORDS,
     UNMODELLED_TYPES,
-    VECTORS,
     is_vector_word,
     vector_type,
 )
@@ -33,6 +35,8 @@ MAX_RUN = 120
 
 EXTRA = "$extra"
 """The function whose parameters are what stands behind the ellipsis; no name in the text can be that."""
+TEXT_LINE = 2
+"""The line of the text in what pycparser reads; what is before is lpgen's."""
 VECTOR_MARK = "_Atomic"
 """The qualifier that stands for vector_size(16): the text itself cannot have it."""
 
@@ -43,6 +47,8 @@ _TOKEN = re.compile(
 )
 _COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*|/\*", re.DOTALL)
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
+# pycparser takes these and forgets that they were there.
+_NOT_INSIDE = ("typedef", "extern", "static", "auto", "inline", "__inline", "__inline__", "_Noreturn")
 _HERE = {
     "#": ("a preprocessor line", "give what the preprocessor makes of it"),
     "\\": ("a backslash is not for prototypes", "leave it out"),
@@ -113,7 +119,7 @@ class _Preparation:
         self.plain = list(re.sub(r"\s", " ", self._without_comments(text)))
         self._tokenise()
         if not made.tokens:
-            raise LpgenError(f"{made.what}: expected a C declaration, such as int f(int, ..., double)")
+            raise self.error(0, "expected a C declaration, such as int f(int, ..., double)")
         closing = self._check_brackets()
         self._rewrite_words(closing)
         extra = self._split_at_ellipsis(closing)
@@ -153,14 +159,18 @@ class _Preparation:
         for i, token in enumerate(tokens):
             run = 0 if token.text in ",;{}" else run + 1
             if run > MAX_RUN:
-                raise self.error(token.at, f"more than {MAX_RUN} words and signs without a comma or semicolon")
+                raise self.error(
+                    token.at, f"more than {MAX_RUN} words and signs without a comma or semicolon", "use typedefs"
+                )
             if token.text in _CLOSING:
                 opened.append(i)
                 if len(opened) > MAX_NESTING:
-                    raise self.error(token.at, f"brackets more than {MAX_NESTING} deep")
+                    raise self.error(token.at, f"brackets more than {MAX_NESTING} deep", "use typedefs")
+            elif token.text in _NOT_INSIDE and opened and tokens[opened[-1]].text != "[":
+                raise self.error(token.at, f"{token.text} is not for a parameter or a member", "leave it out")
             elif token.text in _CLOSING.values():
                 if not opened or _CLOSING[tokens[opened[-1]].text] != token.text:
-                    raise self.error(token.at, f"{token.text!r} closes nothing")
+                    raise self.error(token.at, f"{token.text!r} closes nothing", "leave it out, or open it before")
                 closing[opened.pop()] = i
         if opened:
             bracket = tokens[opened[-1]].text
@@ -219,7 +229,7 @@ class _Preparation:
         tokens = self.made.tokens
         start = tokens[i].at
         if [token.text for token in tokens[i + 1 : i + 3]] != ["(", "("] or closing[i + 2] + 1 != closing[i + 1]:
-            raise self.error(start, "expected __attribute__((...))")
+            raise self.error(start, "expected __attribute__((...))", "write both parentheses")
         last = closing[i + 2]
         at = i + 3
         has_size = False
@@ -266,14 +276,16 @@ class _Preparation:
                 )
             elif token.text == "..." and tokens[i + 1].text == ",":
                 if found is not None:
-                    raise self.error(token.at, "a second ellipsis with arguments behind it")
+                    raise self.error(
+                        token.at, "a second ellipsis with arguments behind it", "only the function's own has any"
+                    )
                 if not opened or tokens[opened[-1]].text != "(":
-                    raise self.error(token.at, "an ellipsis outside a parameter list")
+                    raise self.error(token.at, "an ellipsis outside a parameter list", "leave it out")
                 start = tokens[i + 1].at
                 end = tokens[closing[opened[-1]]].at
                 extra = "".join(self.plain[start + 1 : end])
                 if closing[opened[-1]] == i + 2:
-                    raise self.error(end, "expected the types of the arguments for the ellipsis")
+                    raise self.error(end, "expected the types of the arguments for the ellipsis", "leave the comma out")
                 self._replace(start, end)
                 self.made.ellipsis = token.at
                 found = start + 1, extra
@@ -289,7 +301,51 @@ class _Preparation:
         return " ".join(f"typedef int {name};" for name in known)
 
 
-def unknown_type(made: CText, until: int) -> Token | None:
+def syntax_error(made: CText, message: str) -> LpgenError:
+    """Say what is wrong with a text that is not C, by pycparser's ``:LINE:COLUMN: ...`` and by looking at the words."""
+    parts = message.split(":")
+    place = [int(part) for part in parts[1:3] if part.isdecimal()]
+    at = place[1] - 1 if len(place) == 2 and place[0] >= TEXT_LINE else None
+    first = made.tokens[0]
+    if first.is_name and first.text not in made.known and [token.text for token in made.tokens[1:2]] == ["("]:
+        hint = "write one before it; of a macro give what the preprocessor makes of it"
+        return made.error(first.at, f"{first.text[:60]!r} has no result type", hint)
+    unknown = _unknown_type(made, len(made.text) if at is None else at)
+    if unknown is not None:
+        return name_error(made, unknown.text, unknown.at)
+    token, before = None, None
+    for each in made.tokens:
+        if at is not None and each.at >= at:
+            token = each
+            break
+        before = each.text
+    if token is None:
+        return made.error(
+            made.tokens[-1].at, "this is not a C declaration", "expected one such as int f(int, ..., double)"
+        )
+    if token.text == "(" and before is not None and before in TYPE_WORDS:
+        return made.error(token.at, "the function has no name", "write one before the parenthesis")
+    return made.error(
+        token.at, f"C has no {token.text[:40]!r} here", "expected a declaration such as int f(int, ..., double)"
+    )
+
+
+def name_error(made: CText, name: str, at: int) -> LpgenError:
+    """The error for a name that is no type's, with the nearest one that is."""
+    pairs = pairwise(token.text for token in made.tokens)
+    kind = next((before for before, tag in pairs if tag == name and before in ("struct", "union", "enum")), None)
+    if kind is not None:
+        hint = f"write {kind} before it"
+    elif name in ("vector", "__vector"):
+        hint = "behind it must be one of C's own types, such as int"
+    elif near := get_close_matches(name, _type_names(made), 1, 0.75):
+        hint = f"did you mean {near[0]}? if not, declare it before the function"
+    else:
+        hint = f"declare it before the function: typedef ... {name[:60]};"
+    return made.error(at, f"unknown type name {name[:60]!r}", hint)
+
+
+def _unknown_type(made: CText, until: int) -> Token | None:
     """The first token up to offset ``until`` that must name a type and does not, as far as can be told from its place.
 
     Only for a text that pycparser refused, to tell why.
@@ -311,7 +367,9 @@ def unknown_type(made: CText, until: int) -> Token | None:
             opened.pop()
         elif token.is_name and not {"enum", "["} & set(opened) and _opens_declaration(before, opened):
             is_known = token.text in made.known or token.text in declared or token.text in IGNORED
-            if not is_known and (after.is_word or after.text == "*") and after.text != "__attribute__":
+            # A name alone may be one in parentheses: int (f)(int).
+            is_type = after.text == "," or (after.text == ")" and before == ",") if "(" in opened[-1:] else False
+            if not is_known and (is_type or after.is_word or after.text == "*"):
                 return token
         if in_typedef and token.is_name:
             declared.add(token.text)
@@ -324,9 +382,14 @@ def _opens_declaration(before: str, opened: Sequence[str]) -> bool:
     return before in (";", "{", "(", "const", "volatile", "static", "extern", "inline", "register", "typedef", "...")
 
 
-def type_names() -> list[str]:
-    """Every name of a type that needs no typedef, for suggestions."""
-    return [*KNOWN_TYPES, *sorted(word for word in KEYWORDS if word not in ("auto", "sizeof")), *_VECTOR_HINTS]
-
-
-_VECTOR_HINTS = tuple(vector.c_name for vector in VECTORS)
+def _type_names(made: CText) -> list[str]:
+    """The names of types, for suggestions: the text's own typedefs first, then those that need no typedef."""
+    names = []
+    depth = 0
+    in_typedef = False
+    for token, after in pairwise(made.tokens):
+        depth += (token.text in _CLOSING) - (token.text in _CLOSING.values())
+        in_typedef = token.text == "typedef" or (in_typedef and (token.text != ";" or depth > 0))
+        if in_typedef and depth == 0 and token.is_name and after.text in (";", ",", "["):
+            names.append(token.text)
+    return [*names, *KNOWN_TYPES, *sorted(TYPE_WORDS)]

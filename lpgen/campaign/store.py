@@ -95,3 +95,26 @@ class Store:
         except sqlite3.DatabaseError as error:
             hint = "make the directory first" if not self.path.parent.is_dir() else "name another file with --out"
             raise LpgenError(f"cannot be used: {error}", place=self._place, hint=hint) from error
+
+
+def read_store(path: Path) -> tuple[dict[str, str], dict[str, Outcome]]:
+    """Return what the file ``path`` says it is about, and its results by the mutant's id; nothing is written to it.
+
+    Raises LpgenError for a file of something else, and for one that cannot be read.
+    """
+    if not path.is_file():
+        raise LpgenError("is no file", place=Place(str(path)), hint="give what `lpgen mutate` wrote")
+    try:
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=_WAIT_SECONDS)
+        try:
+            about = dict(connection.execute("SELECT name, value FROM about"))
+            rows = list(connection.execute("SELECT id, outcome FROM outcomes"))
+        finally:
+            connection.close()
+    except sqlite3.DatabaseError as error:
+        raise LpgenError(
+            f"has no results of a campaign: {error}", place=Place(str(path)), hint="give what `lpgen mutate` wrote"
+        ) from error
+    if about.get("format") != FORMAT:
+        raise LpgenError("is a database of something else", place=Place(str(path)))
+    return about, {id_: Outcome.of(json.loads(text)) for id_, text in rows}

@@ -11,15 +11,19 @@ from typing import Any
 
 import click
 
+from lpgen import __version__
 from lpgen.assembly import Section, Unit, assemble, write_object
 from lpgen.assembly.linker import flat
 from lpgen.assembly.read_object import read_object
-from lpgen.commands.options import CONTEXT, chosen_kernel, kernel_options, macros
+from lpgen.commands.options import CONTEXT, chosen_format, chosen_kernel, json_option, kernel_options, macros
 from lpgen.elf.file import ElfFile, is_elf, open_elf
 from lpgen.errors import LpgenError
 from lpgen.kernel.generations import Kernel
-from lpgen.report.files import read_standard_input, read_text, write_out
+from lpgen.report.files import STDOUT, read_standard_input, read_text, write_out
+from lpgen.report.style import HEADING, WARNING, Text, plain, say, shown
 
+SCHEMA = "lpgen.assemble/1"
+# As documents had it before they had a schema.
 JSON_VERSION = 1
 STDIN = "<stdin>"
 
@@ -47,17 +51,17 @@ Examples:
     "--format",
     "form",
     type=click.Choice(["listing", "hex", "bin", "obj", "json"]),
-    default="listing",
-    show_default=True,
-    help="What to write.",
+    help="What to write.  [default: listing]",
 )
+@json_option("The same as --format json.")
 @click.option("--out", metavar="FILE", help="Where to write; - is standard output.  [default: -]")
 @click.option("-D", "defines", metavar="NAME[=VALUE]", multiple=True, help="Define a C macro; may be repeated.")
 @click.option("-I", "include_dirs", metavar="DIR", multiple=True, help="Search DIR for #include; may be repeated.")
 @kernel_options
 def command(
     file: str,
-    form: str,
+    form: str | None,
+    as_json: bool,
     out: str | None,
     defines: tuple[str, ...],
     include_dirs: tuple[str, ...],
@@ -71,6 +75,7 @@ def command(
 
     asm/asm-offsets.h and the CONFIG_ macros are those of --kernel, --config and --offsets, --vmlinux or --build.
     """
+    form = chosen_format(form, as_json, "listing")
     if out is None and form in ("bin", "obj") and sys.stdout.isatty():
         raise LpgenError(f"--format {form} would write binary to the terminal", hint="add --out FILE, or --out -")
     given = _read(file)
@@ -89,12 +94,13 @@ def command(
     elif form == "json":
         data = json.dumps(_json(unit), indent=1) + "\n"
     elif form == "listing":
-        data = "".join(_listing(unit))
+        lines = _listing(unit)
+        data = shown(lines) if out is None or out in STDOUT else plain(lines)
     else:
         raw, left = flat(unit)
         for relocation in left:
             target = f"{relocation.symbol}{relocation.addend:+d}" if relocation.addend else relocation.symbol
-            click.echo(f"{relocation.place}: left unresolved: {relocation.type} {target}", err=True)
+            say(f"{relocation.place}: left unresolved: {relocation.type} {target}", WARNING)
         words = (raw[at : at + 4] for at in range(0, len(raw), 4))
         # .text may end in data that is no whole word; a short last word has fewer digits.
         data = raw if form == "bin" else "".join(f"{word[::-1].hex()}\n" for word in words)
@@ -136,11 +142,12 @@ def _assemble(
     )
 
 
-def _listing(unit: Unit) -> Iterator[str]:
+def _listing(unit: Unit) -> Iterator[Text]:
     for section in unit.sections.values():
         if not section.size:
             continue
-        yield f"section {section.name} {section.flags} align {section.align} size {section.size}\n"
+        title = f"section {section.name} {section.flags} align {section.align} size {section.size}"
+        yield Text(title, HEADING)
         labels: dict[int, list[str]] = {}
         for symbol in unit.symbols.values():
             if symbol.section == section.name:
@@ -150,23 +157,23 @@ def _listing(unit: Unit) -> Iterator[str]:
         width = max((len(line.text) for line in section.lines), default=0)
         at = 0
         while at < section.size:
-            yield from (f"{name}:\n" for name in labels.get(at, ()))
+            yield from (Text(f"{name}:") for name in labels.get(at, ()))
             line = lines.get(at)
             if line is None:
                 size = _data_size(section, at, lines, labels)
-                shown = "" if section.kind == "nobits" else section.data[at : at + size].hex(" ", 4)
-                row = f"{at:6x}  {shown}"
+                data = "" if section.kind == "nobits" else section.data[at : at + size].hex(" ", 4)
+                row = f"{at:6x}  {data}"
             else:
                 size = line.size
                 row = f"{at:6x}  {_word(section, at):08x}  {line.text:{width}}  {line.place}"
                 if line.template is not None:
                     row += f"  {line.template}"
             found = [relocations[offset] for offset in range(at, at + size) if offset in relocations]
-            yield row.rstrip() + "\n"
+            yield Text(row)
             for entry in found:
-                yield f"{'':8}{entry.type} {entry.symbol}{f'{entry.addend:+#x}' if entry.addend else ''}\n"
+                yield Text(f"{'':8}{entry.type} {entry.symbol}{f'{entry.addend:+#x}' if entry.addend else ''}")
             at += size
-        yield "\n"
+        yield Text()
 
 
 def _data_size(section: Section, at: int, lines: dict[int, Any], labels: dict[int, list[str]]) -> int:
@@ -184,6 +191,8 @@ def _word(section: Section, at: int) -> int:
 
 def _json(unit: Unit) -> dict[str, Any]:
     return {
+        "schema": SCHEMA,
+        "lpgen": __version__,
         "version": JSON_VERSION,
         "name": unit.name,
         "sections": [_json_section(section) for section in unit.sections.values()],

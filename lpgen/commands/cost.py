@@ -1,14 +1,9 @@
-"""lpgen cost: instructions, loads and stores on each way through the trampolines, counted in a run.
-
---json: schema lpgen.cost/1, a list of ``costs``, each with ``entry``, ``path``, ``instructions``, ``loads`` and
-``stores`` (null where the call did not come to its end, which ``end`` then says); with FILE also ``own``, the same of
-what lpgen emits.
-"""
+"""lpgen cost: instructions, loads and stores on each way through the trampolines, counted in a run."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -19,15 +14,21 @@ from lpgen.commands.options import (
     chosen_entries,
     chosen_kernel,
     entry_option,
+    json_option,
     kernel_options,
     macros,
     needs_file,
+    print_json,
     say_notes,
     templates_dir,
     templates_option,
 )
 from lpgen.errors import LpgenError
+from lpgen.kernel.generations import settings_of
+from lpgen.report.columns import Cell, columns
 from lpgen.report.files import write_out
+from lpgen.report.style import BAD, Text, shown
+from lpgen.report.wrap import row_width
 
 if TYPE_CHECKING:
     from lpgen.assembly.unit import Which
@@ -46,7 +47,7 @@ Exit codes: 0 counted, 1 a call did not come to its end, 2 usage or input.
 
 @click.command(epilog=EPILOG, context_settings=CONTEXT)
 @click.argument("file", metavar="[FILE]", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option()
 @kernel_options
 @templates_option
 @entry_option
@@ -82,36 +83,48 @@ def command(
     from lpgen.contract.cost import costs
 
     how = How(assembler, cpp, include_dirs, macros(defines))
-    own = costs(kernel, api.trampolines(kernel, templates=templates_dir(templates)))
-    shown = own if file is None else costs(kernel, api.trampolines(kernel, source=file, entries=entries, how=how))
+    unit = emitted = api.trampolines(kernel, templates=templates_dir(templates))
+    found = own = costs(kernel, emitted)
+    if file is not None:
+        unit = api.trampolines(kernel, source=file, entries=entries, how=how)
+        found = costs(kernel, unit)
     if as_json:
-        document: dict[str, object] = {"schema": SCHEMA, "kernel": kernel.version, "options": kernel.options}
-        document["costs"] = [dataclasses.asdict(cost) for cost in shown]
+        from lpgen.report.json_head import json_head
+
+        words = api.command_line(
+            version,
+            settings_of(kernel),
+            offsets,
+            templates=templates,
+            source=file,
+            entries=entries,
+            how=how,
+            vmlinux=vmlinux,
+            build=build,
+            itself=unit.fixed is not None,
+            name="cost",
+        )
+        document = json_head(SCHEMA, words, kernel, unit.made_by)
+        document["costs"] = [dataclasses.asdict(cost) for cost in found]
         if file is not None:
             document["own"] = [dataclasses.asdict(cost) for cost in own]
-        write_out("-", json.dumps(document, indent=2) + "\n")
+        print_json(document)
     else:
-        click.echo(f"kernel {kernel.version}, generation {kernel.generation}; offsets: {kernel.offsets.label}")
-        click.echo(_table(shown, own if file is not None else None), nl=False)
+        title = f"kernel {kernel.version}, generation {kernel.generation}; offsets: {kernel.offsets.label}"
+        table = _table(found, own if file is not None else None, row_width())
+        write_out("-", shown([Text(title), *table]))
     say_notes(kernel)
-    return 1 if any(cost.end for cost in shown) else 0
+    return 1 if any(cost.end for cost in found) else 0
 
 
-def _table(shown: list[Cost], own: list[Cost] | None) -> str:
-    head = ("entry", "path", "instructions", "loads", "stores")
-    rows = [head]
-    for number, cost in enumerate(shown):
+def _table(found: list[Cost], own: list[Cost] | None, width: int | None) -> Iterator[Text]:
+    rows: list[tuple[Cell, ...]] = [("entry", "path", "instructions", "loads", "stores", "")]
+    for number, cost in enumerate(found):
         base = None if own is None else own[number]
-        first = number == 0 or shown[number - 1].entry != cost.entry
-        instructions, loads, stores = map(_figure, _counts(cost), _counts(base))
-        rows.append((cost.entry if first else "", cost.path, instructions, loads, stores))
-    widths = [max(len(row[n]) for row in rows) for n in range(len(head))]
-    lines = []
-    for row, end in zip(rows, ("", *(cost.end for cost in shown)), strict=True):
-        sized = enumerate(zip(row, widths, strict=True))
-        cells = [cell.rjust(width) if n > 1 else cell.ljust(width) for n, (cell, width) in sized]
-        lines.append(f"{'  '.join(cells)}  {end}".rstrip())
-    return "\n".join(lines) + "\n"
+        first = number == 0 or found[number - 1].entry != cost.entry
+        figures = map(_figure, _counts(cost), _counts(base))
+        rows.append((cost.entry if first else "", cost.path, *figures, (cost.end, BAD)))
+    return columns(rows, width, heading=True, right=(2, 3, 4))
 
 
 def _counts(cost: Cost | None) -> tuple[int | None, int | None, int | None]:

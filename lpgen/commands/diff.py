@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
-from lpgen.commands.options import CONTEXT, chosen_config, config_option
+from lpgen.commands.options import CONTEXT, chosen_config, config_option, json_option, print_json
 from lpgen.errors import LpgenError
 from lpgen.kernel.generations import Kernel, kernel, option_names
 from lpgen.kernel.names import closest
-from lpgen.report.columns import terminal_width
 from lpgen.report.compare import PARTS, compare
-from lpgen.report.compare_text import diff_json, diff_text
+from lpgen.report.compare_text import diff_json, diff_lines
 from lpgen.report.files import write_out
+from lpgen.report.style import shown
+from lpgen.report.wrap import terminal_width
 
 # Two columns of code want more than the usual 80.
 _WIDTH = 100
@@ -31,18 +30,18 @@ Examples:
 @click.argument("new", metavar="NEW")
 @click.option("--part", "parts", type=click.Choice(PARTS), multiple=True, help="Only this part; may be repeated.")
 @config_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option()
 def command(old: str, new: str, parts: tuple[str, ...], config: tuple[str, ...], as_json: bool) -> None:
     """Show what changed between two kernels: what must hold, the offsets, the emitted code.
 
     --config is for both; an option that one of them does not have is set in the other. The offsets are lpgen's own.
     """
     found = compare(*_kernels(old, new, config))
-    shown = parts or PARTS
+    asked = parts or PARTS
     if as_json:
-        write_out("-", json.dumps(diff_json(found, shown), indent=2) + "\n")
+        print_json(diff_json(found, asked))
     else:
-        write_out("-", diff_text(found, terminal_width(_WIDTH), shown))
+        write_out("-", shown(diff_lines(found, terminal_width(_WIDTH), asked)))
 
 
 def _kernels(old: str, new: str, config: tuple[str, ...]) -> list[Kernel]:

@@ -5,13 +5,21 @@ from __future__ import annotations
 import platform
 import shutil
 import subprocess
+from collections.abc import Iterator
 from importlib import metadata
+from typing import Any
 
 import click
 
 from lpgen import __version__
-from lpgen.commands.options import CONTEXT
+from lpgen.commands.options import CONTEXT, json_option, print_json
 from lpgen.errors import LpgenError
+from lpgen.report.columns import Cell, columns
+from lpgen.report.files import write_out
+from lpgen.report.style import BAD, GOOD, HEADING, WARNING, Text, shown
+from lpgen.report.wrap import row_width
+
+SCHEMA = "lpgen.doctor/1"
 
 EPILOG = """\b
 Example:
@@ -21,8 +29,9 @@ Exit codes: 0 lpgen works here, 1 an engine does not do what lpgen needs.
 """
 
 PACKAGES = ("keystone-engine", "unicorn", "capstone", "jinja2", "click", "rich", "pcpp", "pyelftools")
-# Of the extra [prove].
-OPTIONAL = "z3-solver"
+# Of the extra [prove]: what is lost without it.
+OPTIONAL = {"z3-solver": "lpgen prove, no lpgen mutate --with prove"}
+ENGINES = {"Keystone": "lpgen.assembly.selftest", "Unicorn": "lpgen.machine.selftest"}
 # Each tool, what is lost without it, and the Debian package.
 TOOLS = (
     (
@@ -36,50 +45,102 @@ TOOLS = (
 
 
 @click.command(epilog=EPILOG, context_settings=CONTEXT)
-def command() -> int:
+@json_option()
+def command(as_json: bool) -> int:
     """Check that the engines work on this machine, name versions and what is missing."""
-    click.echo(f"lpgen {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")
-    good = True
-    for package in PACKAGES:
-        try:
-            click.echo(f"  {package} {metadata.version(package)}")
-        except metadata.PackageNotFoundError:
-            good = False
-            click.echo(f"  {package} MISSING: pip install {package}")
+    found = _found()
+    if as_json:
+        print_json(found)
+    else:
+        write_out("-", shown(_lines(found, row_width())))
+    return 0 if found["works"] else 1
+
+
+def _found() -> dict[str, Any]:
+    """Return what is there and what works, as JSON-able data."""
+    packages = [{"name": name, "needed": True, "version": _package(name), "use": ""} for name in PACKAGES]
+    packages += [
+        {"name": name, "needed": False, "version": _package(name), "use": use} for name, use in OPTIONAL.items()
+    ]
+    engines = [_engine(name, module) for name, module in ENGINES.items()]
+    there = all(package["version"] is not None for package in packages if package["needed"])
+    return {
+        "schema": SCHEMA,
+        "lpgen": __version__,
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "works": there and all(engine["works"] for engine in engines),
+        "packages": packages,
+        "engines": engines,
+        "tools": [
+            {"name": tool, "version": _version(shutil.which(tool)), "use": use, "package": package}
+            for tool, use, package in TOOLS
+        ],
+    }
+
+
+def _package(name: str) -> str | None:
     try:
-        click.echo(f"  {OPTIONAL} {metadata.version(OPTIONAL)}")
+        return metadata.version(name)
     except metadata.PackageNotFoundError:
-        click.echo(f"  {OPTIONAL} not found: no lpgen prove, no lpgen mutate --with prove (pip install z3-solver)")
-    good &= _engine("Keystone", "lpgen.assembly.selftest")
-    good &= _engine("Unicorn", "lpgen.machine.selftest")
-    click.echo("Optional tools")
-    for tool, use, package in TOOLS:
-        path = shutil.which(tool)
-        if path is None:
-            click.echo(f"  {tool} not found: no {use} (Debian: apt-get install {package})")
-        else:
-            click.echo(f"  {tool} {_version(path)}")
-    click.echo("lpgen works here" if good else "lpgen does NOT work here")
-    return 0 if good else 1
+        return None
 
 
-def _engine(name: str, module: str) -> bool:
+def _engine(name: str, module: str) -> dict[str, Any]:
     from importlib import import_module
 
-    click.echo(name)
     try:
-        results = import_module(module).selftest()
+        checks = [
+            {"what": what, "holds": holds, "seen": "" if holds else seen}
+            for what, holds, seen in import_module(module).selftest()
+        ]
     except (LpgenError, ImportError) as error:
-        click.echo(f"  BROKEN  {error}")
-        return False
-    for what, holds, seen in results:
-        click.echo(f"  {'ok' if holds else 'BROKEN'}  {what}{'' if holds else f': {seen}'}")
-    return all(holds for _, holds, _ in results)
+        return {"name": name, "works": False, "error": str(error), "checks": []}
+    return {"name": name, "works": all(check["holds"] for check in checks), "error": None, "checks": checks}
 
 
-def _version(path: str) -> str:
+def _version(path: str | None) -> str | None:
+    if path is None:
+        return None
     try:
         first = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"does not run: {error}"
     return first.stdout.split("\n")[0].strip()
+
+
+def _lines(found: dict[str, Any], width: int | None) -> Iterator[Text]:
+    yield Text(f"lpgen {__version__}, Python {found['python']}, {found['system']} {found['machine']}")
+    yield Text("Packages", HEADING)
+    yield from columns([_package_row(package) for package in found["packages"]], width, "  ")
+    for engine in found["engines"]:
+        yield Text(engine["name"], HEADING)
+        rows: list[tuple[Cell, Cell]] = [
+            (
+                ("ok", GOOD) if check["holds"] else ("BROKEN", BAD),
+                ": ".join(filter(None, (check["what"], check["seen"]))),
+            )
+            for check in engine["checks"]
+        ]
+        if engine["error"] is not None:
+            rows.append((("BROKEN", BAD), engine["error"]))
+        yield from columns(rows, width, "  ")
+    yield Text("Optional tools", HEADING)
+    yield from columns([_tool_row(tool) for tool in found["tools"]], width, "  ")
+    yield Text("lpgen works here", GOOD) if found["works"] else Text("lpgen does NOT work here", BAD)
+
+
+def _package_row(package: dict[str, Any]) -> tuple[Cell, Cell]:
+    name, version = package["name"], package["version"]
+    if version is not None:
+        return name, version
+    if package["needed"]:
+        return name, (f"MISSING: pip install {name}", BAD)
+    return name, (f"not found: no {package['use']} (pip install {name})", WARNING)
+
+
+def _tool_row(tool: dict[str, Any]) -> tuple[Cell, Cell]:
+    if tool["version"] is not None:
+        return tool["name"], tool["version"]
+    return tool["name"], (f"not found: no {tool['use']} (Debian: apt-get install {tool['package']})", WARNING)

@@ -9,7 +9,9 @@ import click
 from lpgen.commands.options import (
     CONTEXT,
     chosen_kernel,
+    json_option,
     kernel_options,
+    print_json,
     say_notes,
     style_option,
     templates_dir,
@@ -17,9 +19,13 @@ from lpgen.commands.options import (
 )
 from lpgen.errors import LpgenError
 from lpgen.report.files import STDOUT, make_directory, read_text, write_all_atomic, write_out
+from lpgen.report.json_files import check_out, kernel_notes, notes_json, written
+from lpgen.report.json_head import json_head
+from lpgen.report.style import say
 from lpgen.source.emit import banner, emit_source
 
 DEFAULT_DIR = "out"
+SCHEMA = "lpgen.emit/1"
 
 EPILOG = """\b
 Examples:
@@ -44,6 +50,7 @@ Examples:
 @click.option("--diff", "against", metavar="FILE", help="Write nothing: show the changes to FILE; exit with 1 if any.")
 @click.option("--all", "everything", is_flag=True, help="Write what goes with it too: asm-offsets.h and asm-offsets.c.")
 @click.option("--out-dir", metavar="DIR", help=f"Where --all writes.  [default: {DEFAULT_DIR}]")
+@json_option("Print as JSON what was written.")
 @kernel_options
 @style_option
 @templates_option
@@ -53,6 +60,7 @@ def command(
     against: str | None,
     everything: bool,
     out_dir: str | None,
+    as_json: bool,
     version: str | None,
     config: tuple[str, ...],
     offsets: str | None,
@@ -71,6 +79,10 @@ def command(
         raise LpgenError("--out-dir is for --all", hint="use --out FILE, or add --all")
     if against is not None and (everything or out is not None):
         raise LpgenError("--diff writes nothing", hint=f"leave out {'--all' if everything else '--out'}")
+    if as_json and against is not None:
+        raise LpgenError("--diff shows changes, not what was written", hint="leave out --json")
+    if as_json:
+        check_out(out)
     if out_dir == "":
         raise LpgenError("--out-dir names no directory", hint="give a directory's name")
     kernel = chosen_kernel(version, config, offsets, vmlinux, build)
@@ -79,25 +91,29 @@ def command(
     if against is not None:
         say_notes(kernel)
         return _show_diff(against, kernel.file_name, text)
-    if not everything:
+    said = banner(kernel, style=style, templates_dir=directory, everything=everything, ifdef=ifdef)
+    if everything:
+        from lpgen.source.change import change_files
+
+        where = Path(out_dir or DEFAULT_DIR)
+        made = {kernel.file_name: text, **change_files(kernel, banner=said, templates_dir=directory)}
+        files = {str(where / name): content for name, content in made.items()}
+        make_directory(where)
+        write_all_atomic({Path(name): content for name, content in files.items()})
+    else:
         if out is None:
             make_directory(Path(DEFAULT_DIR))
-        target = out if out is not None else f"{DEFAULT_DIR}/{kernel.file_name}"
-        write_out(target, text)
-        if target not in STDOUT:
-            click.echo(f"{target}: {_summary(text)}", err=True)
-        say_notes(kernel)
+        files = {out if out is not None else f"{DEFAULT_DIR}/{kernel.file_name}": text}
+        for name, content in files.items():
+            write_out(name, content)
+    if as_json:
+        head = json_head(SCHEMA, said.partition(": ")[2], kernel)
+        about = {"style": style, "ifdef": ifdef, "files": written(files), "notes": notes_json(kernel_notes(kernel))}
+        print_json(head | about)
         return 0
-    from lpgen.source.change import change_files
-
-    said = banner(kernel, style=style, templates_dir=directory, everything=True, ifdef=ifdef)
-    files = {kernel.file_name: text}
-    files |= change_files(kernel, banner=said, templates_dir=directory)
-    where = Path(out_dir or DEFAULT_DIR)
-    make_directory(where)
-    write_all_atomic({where / name: content for name, content in files.items()})
     for name, content in files.items():
-        click.echo(f"{where / name}: {_summary(content)}", err=True)
+        if name not in STDOUT:
+            say(f"{name}: {_summary(content)}")
     say_notes(kernel)
     return 0
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
-from lpgen.commands.options import CONTEXT, chosen_kernel, config_option
+from lpgen.commands.options import CONTEXT, chosen_kernel, config_option, json_option, print_json
 from lpgen.errors import LpgenError
-from lpgen.report.columns import terminal_width
 from lpgen.report.files import write_out
-from lpgen.report.kernels import kernel_json, kernel_text, list_json, list_text
+from lpgen.report.kernels import kernel_json, kernel_lines, list_json, list_lines
+from lpgen.report.style import shown
+from lpgen.report.wrap import terminal_width
 
 EPILOG = """\b
 Examples:
@@ -24,14 +23,19 @@ Examples:
 @click.command(epilog=EPILOG, context_settings=CONTEXT)
 @click.argument("version", metavar="[VERSION]", required=False)
 @config_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option()
 def command(version: str | None, config: tuple[str, ...], as_json: bool) -> None:
     """List the kernels that lpgen has, or say what it knows of one: file, symbols, features, options."""
     if version is None:
         if config:
             raise LpgenError("--config is for one kernel", hint="name its version: lpgen kernels VERSION --config ...")
-        text = json.dumps(list_json(), indent=2) + "\n" if as_json else list_text(terminal_width())
+        if as_json:
+            print_json(list_json())
+        else:
+            write_out("-", shown(list_lines(terminal_width())))
+        return
+    made = chosen_kernel(version, config, None)
+    if as_json:
+        print_json(kernel_json(made))
     else:
-        made = chosen_kernel(version, config, None)
-        text = json.dumps(kernel_json(made), indent=2) + "\n" if as_json else kernel_text(made, terminal_width())
-    write_out("-", text)
+        write_out("-", shown(kernel_lines(made, terminal_width())))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from pathlib import Path
@@ -10,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lpgen.commands.options import CONTEXT, Count, say_notes
+from lpgen.commands.options import CONTEXT, Count, json_option, print_json, say_notes
 from lpgen.commands.subject import Chosen, subject_options
 from lpgen.commands.waiting import progress, stoppable
 from lpgen.errors import LpgenError, Place
-from lpgen.report.files import make_directory, write_out
+from lpgen.report.files import make_directory
+from lpgen.report.style import WARNING, say
 
 if TYPE_CHECKING:
     from lpgen.campaign.mutation import Campaign
@@ -50,7 +50,7 @@ Exit codes: 0 each mutant is killed or proved equivalent, 1 one is not, 2 usage 
 @click.option("--shard", metavar="I/N", help="Only the Ith of N parts; each machine takes another one.")
 @click.option("--merge", metavar="FILE", multiple=True, help="Take over the results in FILE; may be repeated.")
 @click.option("--jobs", type=Count(1), metavar="N", help="How many processes.  [default: every core]")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@json_option("Print the result as JSON.")
 @subject_options
 def command(
     file: str | None,
@@ -100,14 +100,14 @@ def command(
             known = store.outcomes()
         except KeyboardInterrupt:
             done = len(store.outcomes().keys() & set(ids))
-            click.echo(f"{path}: {done:,} of {len(ids):,} mutants are done; go on with {words}", err=True)
+            say(f"{path}: {done:,} of {len(ids):,} mutants are done; go on with {words}", WARNING)
             raise
         finally:
             store.close()
     outcomes = tuple(known[id_] for id_ in ids if id_ in known)
     result = Mutation(kernel, unit.made_by, words, who, thorough, part, tuple(ids), outcomes)
     if as_json:
-        write_out("-", json.dumps(mutation_json(result), indent=2) + "\n")
+        print_json(mutation_json(result))
     else:
         print_mutation(result)
     say_notes(kernel)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import shlex
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 import click
 
 from lpgen import __version__
-from lpgen.commands.options import CONTEXT, chosen_kernel, kernel_options, say_notes
+from lpgen.commands.options import CONTEXT, chosen_format, chosen_kernel, json_option, kernel_options, say_notes
 from lpgen.errors import LpgenError
 from lpgen.kernel.generations import Kernel, settings_of
 from lpgen.kernel.model import Offset
 from lpgen.kernel.options import setting_text
-from lpgen.report.files import write_out
+from lpgen.report.columns import columns
+from lpgen.report.files import STDOUT, write_out
+from lpgen.report.style import Text, plain, shown
+from lpgen.report.wrap import row_width
 
 FORMATS = ("header", "toml", "json", "table")
 JSON_SCHEMA = "lpgen.offsets/1"
@@ -32,11 +34,13 @@ Examples:
 
 
 @click.command(epilog=EPILOG, context_settings=CONTEXT)
-@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True, help="What to write.")
+@click.option("--format", "form", type=click.Choice(FORMATS), help="What to write.  [default: table]")
+@json_option("The same as --format json.")
 @click.option("--out", default="-", metavar="FILE", show_default=True, help="Where to write; - is standard output.")
 @kernel_options
 def command(
-    form: str,
+    form: str | None,
+    as_json: bool,
     out: str,
     version: str | None,
     config: tuple[str, ...],
@@ -49,9 +53,10 @@ def command(
     Without --offsets, --vmlinux or --build they are lpgen's own facts for the kernel. A FILE is checked as it is
     loaded; names of it that the trampolines do not use are left out.
     """
+    form = chosen_format(form, as_json, "table")
     wanted = chosen_kernel(version, config, offsets, vmlinux, build)
-    if form == "table" and out == "-" and sys.stdout.isatty():
-        _print_table(wanted)
+    if form == "table" and out in STDOUT:
+        write_out(out, shown(_table(wanted, row_width())))
     else:
         write_out(out, offsets_text(wanted, form))
     say_notes(wanted)
@@ -68,7 +73,7 @@ def offsets_text(kernel: Kernel, form: str) -> str:
     if form == "json":
         return _json(kernel)
     if form == "table":
-        return _plain_table(kernel)
+        return plain(_table(kernel, None))
     raise LpgenError(f"{form!r} is not a format", hint=f"the formats are {', '.join(FORMATS)}")
 
 
@@ -114,28 +119,8 @@ def _title(kernel: Kernel) -> str:
     return f"kernel {kernel.version}, generation {kernel.generation}; offsets: {kernel.offsets.label}"
 
 
-def _plain_table(kernel: Kernel) -> str:
-    rows: Sequence[tuple[str, ...]] = [COLUMNS, *map(_row, kernel.offsets.entries)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
+def _table(kernel: Kernel, width: int | None) -> Iterator[Text]:
+    yield Text(_title(kernel))
+    yield Text()
     numeric = {COLUMNS.index("dec"), COLUMNS.index("hex")}
-    lines = [
-        "  ".join(
-            cell.rjust(width) if i in numeric else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-    return "\n".join([_title(kernel), "", *lines]) + "\n"
-
-
-def _print_table(kernel: Kernel) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=Text(_title(kernel)))
-    for column in COLUMNS:
-        table.add_column(column, justify="right" if column in {"dec", "hex"} else "left", no_wrap=column == "name")
-    for entry in kernel.offsets.entries:
-        table.add_row(*map(Text, _row(entry)))
-    Console().print(table)
+    yield from columns([COLUMNS, *map(_row, kernel.offsets.entries)], width, heading=True, right=numeric)

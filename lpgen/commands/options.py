@@ -12,6 +12,9 @@ from lpgen.errors import LpgenError
 from lpgen.kernel.chosen import choose
 from lpgen.kernel.generations import DEFAULT_VERSION, Kernel
 from lpgen.kernel.options import parse_setting
+from lpgen.report.files import write_out
+from lpgen.report.json_files import kernel_notes
+from lpgen.report.style import say
 
 if TYPE_CHECKING:
     from lpgen.kernel.dotconfig import DotConfig
@@ -23,6 +26,25 @@ class Count(click.IntRange):
     """A number from the given one on; click would say "'x' is not a valid integer range"."""
 
     name = "number"
+
+
+def json_option(what: str = "Print JSON.") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return what adds --json, the argument ``as_json``; ``what`` is its help."""
+    return click.option("--json", "as_json", is_flag=True, help=f"{what.removesuffix('.')}: see lpgen schema.")
+
+
+def chosen_format(form: str | None, as_json: bool, default: str) -> str:
+    """Return the format that --format and --json name. Raises LpgenError when they name two."""
+    if as_json and form not in (None, "json"):
+        raise LpgenError(f"--json and --format {form} exclude each other", hint="leave one out")
+    return "json" if as_json else form or default
+
+
+def print_json(document: Mapping[str, Any]) -> None:
+    """Print a report as JSON."""
+    import json
+
+    write_out("-", json.dumps(document, indent=2) + "\n")
 
 
 def config_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -191,9 +213,8 @@ def chosen_kernel(
 
 def say_notes(kernel: Kernel) -> None:
     """Print on stderr what was found where, when the kernel was read from files."""
-    if kernel.origin is not None:
-        for note in kernel.origin.notes:
-            click.echo(f"{kernel.origin.name}: {note}", err=True)
+    for file, note in kernel_notes(kernel):
+        say(f"{file}: {note}")
 
 
 def templates_dir(templates: str | None) -> Path | None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from lpgen.commands.options import CONTEXT, say_notes
+from lpgen.commands.options import CONTEXT, json_option, print_json, say_notes
 from lpgen.commands.subject import Chosen, subject_options
 from lpgen.errors import LpgenError
-from lpgen.report.files import check_directory, make_directory, write_all_atomic, write_out
+from lpgen.report.files import check_directory, make_directory, write_all_atomic
 
 EPILOG = """\b
 Examples:
@@ -34,7 +33,7 @@ Needs z3: pip install z3-solver.
     help="Where to write a call that shows a refutation, for `lpgen verify --replay`: prove-STATEMENT.json.",
 )
 @click.option("--no-replay", is_flag=True, help="Do not look for calls that show the refutations in the emulator.")
-@click.option("--json", "as_json", is_flag=True, help="Print the proof as JSON.")
+@json_option("Print the proof as JSON.")
 @subject_options
 def command(file: str | None, out_dir: str, no_replay: bool, as_json: bool, **options: Any) -> int:
     """Prove every contract statement for all inputs: all values of registers and memory, on every path.
@@ -66,7 +65,7 @@ def command(file: str | None, out_dir: str, no_replay: bool, as_json: bool, **op
     if as_json:
         from lpgen.report.json_proof import proof_json
 
-        write_out("-", json.dumps(proof_json(result), indent=2) + "\n")
+        print_json(proof_json(result))
     else:
         from lpgen.report.proof_text import print_proof
 

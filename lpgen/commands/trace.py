@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from lpgen.commands.calls import call_options, chosen_case
-from lpgen.commands.options import CONTEXT, say_notes
+from lpgen.commands.options import CONTEXT, json_option, print_json, say_notes
 from lpgen.commands.subject import Chosen, subject_options
 from lpgen.commands.waiting import stoppable
 from lpgen.errors import LpgenError
@@ -22,6 +22,7 @@ Examples:
   lpgen trace --patched --interrupt-at 40:calls  an interrupt that makes a patched call itself
   lpgen trace my_entry.S --plan 'long f(long*9) seed=3 nip=patch'
   lpgen trace --patched --perfetto out/call.json for https://ui.perfetto.dev
+  lpgen trace --patched --svg out/call.svg       a picture of the terminal
 \b
 Exit codes: 0 no statement is broken in this call, 1 one is, 2 usage or input.
 """
@@ -31,18 +32,29 @@ Exit codes: 0 no statement is broken in this call, 1 one is, 2 usage or input.
 @call_options
 @click.option("--unfold", is_flag=True, help="Show every load and store, not rows of alike ones as one.")
 @click.option("--values", is_flag=True, help="Show the number of each value that has a name, too.")
-@click.option("--json", "as_json", is_flag=True, help="Print the events as JSON.")
+@json_option("Print the events as JSON.")
 @click.option("--perfetto", metavar="FILE", help="Write the call as a trace for the Perfetto viewer; - is stdout.")
+@click.option("--svg", metavar="FILE", help="Write what a terminal shows as a picture; - is stdout.")
 @subject_options
-def command(file: str | None, unfold: bool, values: bool, as_json: bool, perfetto: str | None, **options: Any) -> int:
+def command(
+    file: str | None,
+    unfold: bool,
+    values: bool,
+    as_json: bool,
+    perfetto: str | None,
+    svg: str | None,
+    **options: Any,
+) -> int:
     """Show one call from A to B step by step: each instruction, and what it changed by name.
 
     It goes through FILE, or what `lpgen emit` writes with the same options, as in `lpgen verify`.
     """
-    if as_json and perfetto is not None:
-        raise LpgenError("--json and --perfetto exclude each other", hint="leave one out")
-    if perfetto == "":
-        raise LpgenError("--perfetto names no file", hint="give a file's name, or - for standard output")
+    views = {"--json": as_json or None, "--perfetto": perfetto, "--svg": svg}
+    chosen_views = [name for name, value in views.items() if value is not None]
+    if len(chosen_views) > 1:
+        raise LpgenError(f"{' and '.join(chosen_views)} exclude each other", hint="leave one out")
+    if "" in (perfetto, svg):
+        raise LpgenError(f"{chosen_views[0]} names no file", hint="give a file's name, or - for standard output")
     chosen = Chosen.of(file, options)
     kernel = chosen.kernel
     with stoppable() as check_stop:
@@ -64,11 +76,16 @@ def command(file: str | None, unfold: bool, values: bool, as_json: bool, perfett
     if as_json:
         from lpgen.report.json_trace import trace_json
 
-        write_out("-", json.dumps(trace_json(result), indent=2) + "\n")
+        print_json(trace_json(result))
     elif perfetto is not None:
         from lpgen.report.perfetto import perfetto_json
 
         write_out(perfetto, json.dumps(perfetto_json(result), indent=1) + "\n")
+    elif svg is not None:
+        from lpgen.report.trace_svg import trace_svg
+        from lpgen.report.trace_text import View
+
+        write_out(svg, trace_svg(result, View(fold=not unfold, values=values)))
     else:
         from lpgen.report.trace_text import View, print_trace
 

@@ -54,14 +54,16 @@ def remarks(change: Change, kernel: Kernel) -> list[tuple[str, str]]:
     return found
 
 
-def command_line(kernel: Kernel, config: tuple[str, ...], templates: str | None, *, force: bool) -> str:
-    """Return the `lpgen patch` that makes the same patch, in the tree's top; names only, no directories."""
-    words = ["lpgen", "patch", "--tree", ".", "--kernel", kernel.version]
+def command_line(
+    kernel: Kernel, config: tuple[str, ...], templates: str | None, *, force: bool, name: str = "patch"
+) -> str:
+    """Return the `lpgen patch`, or ``name``, that does the same in the tree's top; names only, no directories."""
+    words = ["lpgen", name, "--tree", ".", "--kernel", kernel.version]
     if config:
         # Every option: without any the text would be for all settings.
         settings = kernel.options | settings_of(kernel)
-        for name, value in settings.items():
-            words += ["--config", setting_text(name, value)]
+        for option, value in settings.items():
+            words += ["--config", setting_text(option, value)]
     if kernel.offsets_file is not None:
         words += ["--offsets", kernel.offsets_file]
     directory = templates_dir(templates)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,10 @@ from typing import Any
 import click
 
 from lpgen.commands.calls import chosen_item
-from lpgen.commands.options import CONTEXT, Count, say_notes
+from lpgen.commands.options import CONTEXT, Count, json_option, print_json, say_notes
 from lpgen.commands.subject import Chosen, subject_options
 from lpgen.commands.waiting import progress, stoppable
 from lpgen.errors import LpgenError
-from lpgen.report.files import write_out
 
 # So many callers take a few seconds.
 _ENOUGH_TO_WAIT = 3000
@@ -56,7 +54,7 @@ Exit codes: 0 every statement holds, 1 one is broken or was not exercised, 2 usa
 )
 @click.option("--no-shrink", is_flag=True, help="Show the first failing caller, not the smallest.")
 @click.option("--kinds", is_flag=True, help="Show how many callers of each kind exercised each statement.")
-@click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON.")
+@json_option("Print the verdict as JSON.")
 @subject_options
 def command(
     file: str | None,
@@ -130,7 +128,7 @@ def command(
     if as_json:
         from lpgen.report.json_verdict import verdict_json
 
-        write_out("-", json.dumps(verdict_json(result), indent=2) + "\n")
+        print_json(verdict_json(result))
     else:
         from lpgen.report.terminal import print_verdict
 

@@ -33,7 +33,7 @@ MAX_WHAT = 2000
 _TEXTS = ("statement", "what", "code", "plan")
 _OFFSETS = ("frame", "stack")
 _NUMBERS = ("flag", "nip")
-_KEYS = ("schema", "lpgen", *_TEXTS, *EVENTS, *_OFFSETS, *_NUMBERS)
+KEYS = ("schema", "lpgen", *_TEXTS, *EVENTS, *_OFFSETS, *_NUMBERS)
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]{1,16}", re.ASCII)
 _OFFSET = re.compile(r"0|-?[1-9][0-9]{0,5}", re.ASCII)
 _CODE = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -127,8 +127,8 @@ class _Reader:
     def replay(self) -> Replay:
         document = self._document()
         for key in document:
-            if key not in _KEYS:
-                near = closest(key[:40], _KEYS)
+            if key not in KEYS:
+                near = closest(key[:40], KEYS)
                 self._fail(f"{_short(key)} is in no replay", f"did you mean {near}?" if near else _WANTED, keys=(key,))
         texts = {name: self._line(document, name) for name in _TEXTS}
         if texts["statement"] not in STATEMENTS:

@@ -28,12 +28,16 @@ INTERRUPT, OTHER = "interrupt", "other"
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """``size`` bytes at ``offset`` of a frame. ``what`` says who uses it for what, in a few words."""
+    """``size`` bytes at ``offset`` of a frame. ``what`` says who uses it for what, in a few words.
+
+    ``constant`` is the name that asm-offsets.h has for ``offset``, "" where it has none.
+    """
 
     offset: int
     size: int
     name: str
     what: str = ""
+    constant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +89,14 @@ def frame_with_regs(kernel: Kernel) -> Frame:
     offsets = kernel.offsets
     size = offsets["SWITCH_FRAME_SIZE"]
     slots = list(header("LR save", "the tracer's return address", "r2 of the traced function"))
-    slots += [Slot(offsets.gpr(n), 8, f"pt_regs.gpr[{n}]") for n in range(32)]
-    # Behind the header, in front of pt_regs; older kernels leave a parameter save area there, which nobody uses.
-    room = range(HEADER_BYTES, offsets["GPR0"], 8)
-    own = "local variable space, doubleword"
-    slots += [Slot(offset, 8, f"{own} {n}", "the trampoline's own") for n, offset in enumerate(room, 1)]
+    for n in range(32):
+        constant = f"GPR{n}"
+        slots.append(Slot(offsets.gpr(n), 8, f"pt_regs.gpr[{n}]", constant=constant if constant in offsets else ""))
     known = {slot.offset for slot in slots}
     for entry in offsets.entries:
         if entry.struct == "pt_regs" and not entry.field.startswith("gpr[") and entry.value not in known:
-            slots.append(Slot(entry.value, 8, f"pt_regs.{entry.field}"))
+            slots.append(Slot(entry.value, 8, f"pt_regs.{entry.field}", constant=entry.name))
+            known.add(entry.value)
     return Frame(REGS, "frame with pt_regs", size, tuple(sorted(slots, key=lambda slot: slot.offset)))
 
 

@@ -1,41 +1,49 @@
-"""Plain columns for a terminal: all but the last as wide as they need, the last wrapped into what is left."""
+"""Tables: every column as wide as it needs, two blanks between them, the last one wrapped into what is left."""
 
 from __future__ import annotations
 
-import shutil
-import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
-# The last column is not made narrower than this, whatever the terminal.
-_NARROWEST = 24
+from lpgen.report.style import HEADING, Text
+from lpgen.report.wrap import wrapped
 
+GUTTER = "  "
 
-def terminal_width(otherwise: int = 80) -> int:
-    """Return the columns of the terminal (or of COLUMNS); ``otherwise`` where standard output is none."""
-    return shutil.get_terminal_size((otherwise, 24)).columns
+# A cell: its text, or a pair of text and style.
+Cell = str | tuple[str, str]
 
 
-def wrapped(text: str, width: int, indent: str = "", first: str | None = None) -> list[str]:
-    """Return ``text`` in lines of ``width`` columns, each behind ``indent`` (the first behind ``first``)."""
-    return textwrap.wrap(
-        text,
-        max(width, len(indent) + _NARROWEST),
-        initial_indent=indent if first is None else first,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+def columns(
+    rows: Sequence[Sequence[Cell]],
+    width: int | None,
+    indent: str = "",
+    *,
+    heading: bool = False,
+    right: Collection[int] = (),
+) -> Iterator[Text]:
+    """Yield the lines of a table of ``width`` columns; None: nothing is wrapped.
 
-
-def columns(rows: Sequence[Sequence[str]], width: int, indent: str = "") -> Iterator[str]:
-    """Yield the lines of a table. Where a last cell has several lines, each is wrapped for itself."""
+    ``heading``: the first row is one, in bold. ``right`` are the columns with numbers in them, counted from 0. Where
+    a last cell has several lines, each is wrapped for itself.
+    """
     if not rows:
         return
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
-    left = len(indent) + sum(widths) + 2 * len(widths)
-    for row in rows:
-        head = indent + "".join(f"{cell:<{size}}  " for cell, size in zip(row[:-1], widths, strict=True))
-        for line in row[-1].split("\n"):
-            for part in wrapped(line, width, " " * left) or [""]:
-                yield (head + part[left:]).rstrip()
-                head = " " * left
+    cells = [[(cell, "") if isinstance(cell, str) else cell for cell in row] for row in rows]
+    if heading:
+        cells[0] = [(text, HEADING) for text, _ in cells[0]]
+    last = len(cells[0]) - 1
+    sizes = [max(len(row[n][0]) for row in cells) for n in range(last)]
+    left = len(indent) + sum(size + len(GUTTER) for size in sizes)
+    for row in cells:
+        head: list[str | tuple[str, str]] = [indent]
+        for n, ((text, style), size) in enumerate(zip(row[:-1], sizes, strict=True)):
+            head += [" " * (size - len(text)) if n in right else "", (text, style)]
+            head += [GUTTER if n in right else " " * (size - len(text)) + GUTTER]
+        text, style = row[-1]
+        if last in right:
+            text = text.rjust(max(len(row[-1][0]) for row in cells))
+        for line in text.split("\n"):
+            parts = [line] if width is None or last in right else wrapped(line, width - left)
+            for part in parts:
+                yield Text.assemble(*head, (part, style))
+                head = [" " * left]

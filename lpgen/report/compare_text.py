@@ -1,13 +1,4 @@
-"""Two kernels side by side, as text and as JSON. ``schema`` names the format; it changes when a field's meaning does.
-
-lpgen.diff/1: ``old`` and ``new`` (``version``, ``generation``, ``settings``: those that are not lpgen's defaults),
-``differs``, and the parts that were asked for. ``contract``: ``facts`` that are not the same in both (``name``,
-``old``, ``new``), and ``features``, ``symbols``, ``options`` and ``call_sites`` that only one has (``gone`` or ``new``:
-lists of ``name`` and ``what``). ``offsets``: constants that differ (``name``, ``old``, ``new`` in bytes; null where it
-is not needed). ``code``: each symbol (``name``), how many lines are the ``same``, whether it is there (``in_old``,
-``in_new``), and its ``changes``: the lines ``old`` and ``new``, behind so many lines of the symbol (``old_at``,
-``new_at``).
-"""
+"""Two kernels side by side, as text and as JSON: lpgen.diff/1, whose fields `lpgen schema diff` describes."""
 
 from __future__ import annotations
 
@@ -18,8 +9,10 @@ from typing import Any
 
 from lpgen import __version__
 from lpgen.kernel.generations import Kernel, settings_of
-from lpgen.report.columns import columns, wrapped
+from lpgen.report.columns import columns
 from lpgen.report.compare import PARTS, CodeChange, Comparison, Member
+from lpgen.report.style import HEADING, Text
+from lpgen.report.wrap import NARROWEST, wrapped
 
 SCHEMA = "lpgen.diff/1"
 
@@ -28,26 +21,30 @@ _CONTEXT = 2
 _MNEMONIC = 7
 
 
-def diff_text(found: Comparison, width: int, parts: Collection[str] = PARTS) -> str:
-    """Return what differs between two kernels, in lines of ``width`` columns where that can be."""
+def diff_lines(found: Comparison, width: int, parts: Collection[str] = PARTS) -> Iterator[Text]:
+    """Yield what differs between two kernels, in lines of ``width`` columns where that can be."""
     if not any(found.differs(part) for part in parts):
-        return "no difference\n"
-    lines: list[str] = []
+        yield Text("no difference")
+        return
     makers = {"contract": _contract, "offsets": _offsets, "code": _code}
-    for part in PARTS:
-        if part in parts:
-            lines += ["", part] if lines else [part]
-            lines += makers[part](found, width) if found.differs(part) else ["  no difference"]
-    return "".join(f"{line}\n" for line in lines)
+    wanted = [part for part in PARTS if part in parts]
+    for part in wanted:
+        if part != wanted[0]:
+            yield Text()
+        yield Text(part, HEADING)
+        if found.differs(part):
+            yield from makers[part](found, width)
+        else:
+            yield Text("  no difference")
 
 
-def _contract(found: Comparison, width: int) -> Iterator[str]:
+def _contract(found: Comparison, width: int) -> Iterator[Text]:
     for fact in found.facts:
-        yield f"  {fact.name}"
+        yield Text(f"  {fact.name}", HEADING)
         yield from columns([(found.old.version, fact.old), (found.new.version, fact.new)], width, "    ")
     for kind, members in found.members.items():
         if members:
-            yield f"  {kind}"
+            yield Text(f"  {kind}", HEADING)
             yield from columns([(_sign(member), member.name, member.what) for member in members], width, "    ")
 
 
@@ -55,28 +52,25 @@ def _sign(member: Member) -> str:
     return "+" if member.added else "-"
 
 
-def _offsets(found: Comparison, width: int) -> Iterator[str]:
+def _offsets(found: Comparison, width: int) -> Iterator[Text]:
     rows: list[tuple[str, ...]] = [("", found.old.version, found.new.version, "")]
     for change in found.offsets:
         step = "" if change.old is None or change.new is None else f"{change.new - change.old:+}"
         rows.append((change.name, *("-" if value is None else str(value) for value in (change.old, change.new)), step))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for name, *values in rows:
-        cells = (f"{value:>{size}}" for value, size in zip(values, widths[1:], strict=True))
-        yield f"  {name:<{widths[0]}}  {'  '.join(cells)}".rstrip()
+    yield from columns(rows, width, "  ", heading=True, right=(1, 2, 3))
 
 
-def _code(found: Comparison, width: int) -> Iterator[str]:
-    half = max((width - 3) // 2, 24)
-    yield f"{found.old.version:<{half}} | {found.new.version}"
+def _code(found: Comparison, width: int) -> Iterator[Text]:
+    half = max((width - 3) // 2, NARROWEST)
+    yield Text(f"{found.old.version:<{half}} | {found.new.version}", HEADING)
     same = [change for change in found.code if not change.differs]
     for change in found.code:
         if change.differs:
-            yield ""
-            yield from _symbol(change, half)
+            yield Text()
+            yield from map(Text, _symbol(change, half))
     if same:
-        yield ""
-        yield from wrapped(f"the same: {', '.join(change.name for change in same)}", width)
+        yield Text()
+        yield from map(Text, wrapped(f"the same: {', '.join(change.name for change in same)}", width))
 
 
 def _symbol(change: CodeChange, half: int) -> Iterator[str]:

@@ -1,14 +1,4 @@
-"""A proof as JSON. ``schema`` names the format; it changes when a field changes its meaning.
-
-lpgen.prove/1: what was proved (``kernel``, ``generation``, ``options``, ``offsets``, ``assembler`` as in lpgen.verify),
-the verdict (``holds``; ``refuted`` and ``undecided`` are ids), figures (``paths``, ``instructions``, ``questions`` to
-the solver, ``seconds``), and lists: ``statements`` of the contract, each with its ``verdict`` (proved, refuted, open,
-not applicable) and the number of ``checks``; ``refutations``, one for each refuted statement: ``where``, ``what``,
-``expected``, ``seen``, the ``instruction`` (symbol+offset, null where only its effect is seen), the ``entry`` and the
-``case``, the ``values`` of variables (hexadecimal), ``path`` (symbol+offset of each instruction on the way),
-``replay``: the call that shows it in the emulator as lpgen.replay/1, null where none was found, and the ``file`` that
-it is in; ``assumptions``, each ``name``, ``text`` and ``guard``; ``limits`` of the kernel's design that were met.
-"""
+"""A proof as JSON: lpgen.prove/1, whose fields `lpgen schema prove` describes."""
 
 from __future__ import annotations
 

@@ -1,18 +1,4 @@
-"""The kernels that lpgen has, as text and as JSON. ``schema`` names the format; it changes when a field's meaning does.
-
-lpgen.kernels/1: either ``kernels``, a list with an entry for each stretch of kernels that do not differ in what lpgen
-knows of them, or ``kernel``, one kernel in one configuration.
-
-Of a stretch: ``first`` and ``last`` kernel (null: no end; a ``back_port`` goes to the end of that series),
-``generation`` and its ``title``, ``layout``, ``file`` and ``section`` (which part of it; empty: the whole file),
-``features`` and ``symbols`` in the default configuration.
-
-Of one kernel: ``version``, ``generation`` (``id``, ``title``, ``first``, ``last``), ``back_ports`` (feature to the
-first point release that has it), ``layout`` (``id``, ``first``, ``last``, and in bytes ``switch_frame_size`` and
-``int_frame_size``), ``file``, ``section``, ``thread_info`` (the ``feature``, ``what`` it says, ``thread_shift``,
-``thread_info_size``), ``call_sites`` (lists of instructions), ``symbols``, ``features``, ``options`` (``value``,
-lpgen's ``default`` and Kconfig's, what it ``needs`` and ``follows``, the ``features`` that it decides), ``commits``.
-"""
+"""The kernels that lpgen has, as text and as JSON: lpgen.kernels/1, whose fields `lpgen schema kernels` describes."""
 
 from __future__ import annotations
 
@@ -24,15 +10,17 @@ from lpgen.kernel.generations import Kernel, Stretch, feature_texts, kernel, spa
 from lpgen.kernel.offsets import layout_span
 from lpgen.kernel.options import Option, known_options, setting_text
 from lpgen.kernel.versions import span_text
-from lpgen.report.columns import columns, wrapped
+from lpgen.report.columns import columns
+from lpgen.report.style import HEADING, Text
+from lpgen.report.wrap import wrapped
 
 SCHEMA = "lpgen.kernels/1"
 
 THREAD_INFO = ("thread_info_on_stack", "thread_info_in_task")
 
 
-def list_text(width: int) -> str:
-    """Return the table of all kernels that lpgen has."""
+def list_lines(width: int) -> Iterator[Text]:
+    """Yield the table of all kernels that lpgen has, in lines of ``width`` columns where that can be."""
     rows = [("kernels", "gen", "layout", "file replaced: what is different; + and - symbols")]
     before: Kernel | None = None
     for stretch in stretches():
@@ -42,7 +30,7 @@ def list_text(width: int) -> str:
         )
         if not stretch.ported:
             before = made
-    return "".join(f"{line}\n" for line in columns(rows, width))
+    yield from columns(rows, width, heading=True)
 
 
 def _news(stretch: Stretch, made: Kernel, before: Kernel | None) -> str:
@@ -86,12 +74,8 @@ def _stretch_json(stretch: Stretch) -> dict[str, Any]:
     }
 
 
-def kernel_text(made: Kernel, width: int) -> str:
-    """Return all that lpgen knows of one kernel in one configuration."""
-    return "".join(f"{line}\n" for line in _kernel_lines(made, width))
-
-
-def _kernel_lines(made: Kernel, width: int) -> Iterator[str]:
+def kernel_lines(made: Kernel, width: int) -> Iterator[Text]:
+    """Yield all that lpgen knows of one kernel in one configuration, in lines of ``width`` columns if that can be."""
     frames = ", ".join(f"{name} {made.offsets[name]}" for name in ("SWITCH_FRAME_SIZE", "INT_FRAME_SIZE"))
     head = [
         ("kernel", made.version),
@@ -103,27 +87,32 @@ def _kernel_lines(made: Kernel, width: int) -> Iterator[str]:
         ("call sites", "\n".join("; ".join(code) for code in made.call_sites)),
     ]
     yield from columns(head, width)
-    yield from ("", "symbols")
+    yield from _title("symbols")
     yield from columns([(s.name, s.kind, s.what) for s in made.symbols], width, "  ")
-    yield from ("", "features")
+    yield from _title("features")
     texts = feature_texts()
     yield from columns([(name, texts[name]) for name in sorted_features(made.features)], width, "  ")
-    yield ""
+    yield Text()
     yield from _option_lines(made, width)
     if made.commits:
-        yield from ("", "commits")
+        yield from _title("commits")
         yield from columns(list(made.commits.items()), width, "  ")
 
 
-def _option_lines(made: Kernel, width: int) -> Iterator[str]:
+def _title(text: str) -> Iterator[Text]:
+    yield Text()
+    yield Text(text, HEADING)
+
+
+def _option_lines(made: Kernel, width: int) -> Iterator[Text]:
     values = _values(made)
     settings = [setting_text(name, value) for name, value in values.items()]
     wide = max(map(len, settings)) + 2
-    yield f"{'options':<{wide}}  default  Kconfig"
+    yield Text(f"{'options':<{wide}}  default  Kconfig", HEADING)
     for setting, name in zip(settings, values, strict=True):
         option = known_options()[name]
-        yield f"  {setting:<{wide - 2}}  {_plain(option.default):>7}  {_plain(option.kconfig):>7}"
-        yield from wrapped("; ".join(_option_facts(made, option)), width, " " * 6)
+        yield Text(f"  {setting:<{wide - 2}}  {_plain(option.default):>7}  {_plain(option.kconfig):>7}")
+        yield from map(Text, wrapped("; ".join(_option_facts(made, option)), width, " " * 6))
 
 
 def _option_facts(made: Kernel, option: Option) -> Iterable[str]:

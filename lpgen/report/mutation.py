@@ -1,17 +1,4 @@
-"""A mutation campaign for a person and as JSON. ``schema`` names the format; it changes when a field's meaning does.
-
-lpgen.mutate/1: what was mutated (``kernel``, ``generation``, ``options``, ``offsets``, ``assembler``, ``command``), who
-was asked (``with``: verify, prove or both; ``thorough``: each of them of every mutant), how far it is (``mutants`` in
-all, ``done``, ``shard`` as i/n), what came out (``holds``: nothing survived and nothing is contradicted; ``score``, and
-``kinds``, the same by kind of change: ``mutants``, ``killed`` of which ``refused`` before anything ran, ``equivalent``,
-``survived``, ``only_verify``, ``only_prove``), and lists of ids: ``survivors``; ``contradictions``, which a caller sees
-broken and the prover has proved; ``only_verify``, which verify kills and the prover does not refute; ``only_prove``,
-which the prover refutes and verify does not kill. ``outcomes`` is every mutant that is done: ``id``, ``kind``,
-``state`` (killed, equivalent, survived; none: no mutant, the code is the same), the instructions ``was`` and ``now``,
-``place`` and ``template``, ``acceptance`` (why it was refused), ``verify`` (killed, passed, not asked), ``statements``,
-``caller`` and ``what`` it saw, ``sent`` callers, ``prove`` (refuted, proved, undecided, not asked), ``refuted`` and
-``undecided``; what is empty is left out.
-"""
+"""A mutation campaign for a person and as JSON: lpgen.mutate/1, whose fields `lpgen schema mutate` describes."""
 
 from __future__ import annotations
 
@@ -19,14 +6,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rich.console import Console
-from rich.text import Text
-
 from lpgen.assembly.model import LPGEN
 from lpgen.campaign.outcome import NONE, SURVIVED, VERIFY, Outcome, Score
 from lpgen.kernel.generations import Kernel
-from lpgen.report.columns import columns, wrapped
+from lpgen.report.columns import columns
+from lpgen.report.files import write_out
 from lpgen.report.json_head import json_head
+from lpgen.report.style import BAD, GOOD, HEADING, WARNING, Text, shown
+from lpgen.report.wrap import terminal_width, wrapped
 
 SCHEMA = "lpgen.mutate/1"
 # So many of a list are shown to a person; JSON has all.
@@ -98,23 +85,16 @@ def mutation_json(mutation: Mutation) -> dict[str, Any]:
     }
 
 
-def print_mutation(mutation: Mutation, console: Console | None = None) -> None:
+def print_mutation(mutation: Mutation) -> None:
     """Print a campaign for a person."""
-    console = console or Console(highlight=False)
-    for line in mutation_lines(mutation, console.width):
-        console.print(line, soft_wrap=True)
+    write_out("-", shown(mutation_lines(mutation, terminal_width())))
 
 
 def mutation_lines(mutation: Mutation, width: int = 80) -> Iterator[Text]:
     """Yield what a person reads: figures by kind, then each mutant that somebody has to look at, then the summary."""
     rows = [_HEAD, *(_row(kind, Score.of(part)) for kind, part in _by_kind(mutation.outcomes))]
     rows.append(_row("all", mutation.score))
-    sizes = [max(len(row[n]) for row in rows) for n in range(len(_HEAD))]
-    for number, row in enumerate(rows):
-        line = f"{row[0]:{sizes[0]}}" + "".join(
-            f"  {cell:>{size}}" for cell, size in zip(row[1:], sizes[1:], strict=True)
-        )
-        yield Text(line, "bold" if number in (0, len(rows) - 1) else "")
+    yield from columns(rows, width, heading=True, right=range(1, len(_HEAD)))
     yield from _listed("survived: nobody killed it, and it was not proved equivalent", mutation.survivors, width)
     yield from _listed("contradicted: proved, and yet a caller sees it broken", mutation.contradictions, width)
     undecided = [one for one in mutation.outcomes if one.only_verify and not one.contradicted]
@@ -126,12 +106,11 @@ def mutation_lines(mutation: Mutation, width: int = 80) -> Iterator[Text]:
     yield Text(f"kernel {kernel.version}, generation {kernel.generation}; offsets: {kernel.offsets.label}")
     if mutation.made_by != LPGEN:
         yield Text(f"assembled by {mutation.made_by}" if " " in mutation.made_by else f"an {mutation.made_by} as it is")
-    for line in wrapped(_how(mutation), width):
-        yield Text(line)
+    yield from map(Text, wrapped(_how(mutation), width))
     if not mutation.complete:
         left = len(mutation.planned) - len(mutation.outcomes)
-        yield Text(f"{left:,} of {len(mutation.planned):,} mutants are left: {mutation.command}", "bold yellow")
-    yield Text(summary(mutation), "bold")
+        yield Text(f"{left:,} of {len(mutation.planned):,} mutants are left: {mutation.command}", WARNING)
+    yield Text(summary(mutation), (GOOD if mutation.complete else "") if mutation.holds else BAD)
 
 
 def summary(mutation: Mutation) -> str:
@@ -173,14 +152,13 @@ def _listed(title: str, outcomes: list[Outcome], width: int) -> Iterator[Text]:
     if not outcomes:
         return
     yield Text()
-    yield Text(f"{title} ({len(outcomes):,})", "bold")
+    yield Text(f"{title} ({len(outcomes):,})", HEADING)
     for one in outcomes[:SHOWN]:
         yield Text(one.id)
         rows = [("instruction", one.was), ("mutant", one.now)]
         rows += [("line", ", ".join(place for place in (one.place, one.template) if place))]
         rows += [("verify", _verify_said(one)), ("prove", _prove_said(one))]
-        for line in columns([row for row in rows if row[1]], width, "  "):
-            yield Text(line)
+        yield from columns([row for row in rows if row[1]], width, "  ")
     if len(outcomes) > SHOWN:
         yield Text(f"and {len(outcomes) - SHOWN:,} more: --json has all")
 

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
-
-from rich.console import Console
-from rich.text import Text
 
 from lpgen.contract.limits import LIMITS
 from lpgen.contract.statements import STATEMENTS
 from lpgen.proof.assumptions import assumptions
+from lpgen.report.files import write_out
 from lpgen.report.proof_result import ProofResult, Shown
-from lpgen.report.terminal import PlainConsole
-from lpgen.report.wrap import NARROWEST, wrapped
+from lpgen.report.style import BAD, FAINT, GOOD, HEADING, WARNING, Text, plain, shown
+from lpgen.report.wrap import terminal_width, wrapped
 
 _INDENT = 24
 _LABEL = " " * 15
 PROVED, REFUTED, OPEN, NOT_APPLICABLE = "proved", "REFUTED", "open", "n/a"
-_STYLES = {PROVED: "green", REFUTED: "bold red", OPEN: "yellow", NOT_APPLICABLE: "dim"}
+_STYLES = {PROVED: GOOD, REFUTED: BAD, OPEN: WARNING, NOT_APPLICABLE: FAINT}
 
 
 def verdict_of(result: ProofResult, id_: str) -> str:
@@ -31,32 +28,30 @@ def verdict_of(result: ProofResult, id_: str) -> str:
     return OPEN if id_ in result.proof.undecided else PROVED
 
 
-def print_proof(result: ProofResult, console: Console | None = None) -> None:
+def print_proof(result: ProofResult) -> None:
     """Print the proof."""
-    console = console or PlainConsole(highlight=False)
-    for line in proof_lines(result, console.width):
-        console.print(line, soft_wrap=True)
+    write_out("-", shown(proof_lines(result, terminal_width())))
 
 
 def proof_text(result: ProofResult, width: int = 80) -> str:
     """Return what is printed, without colours, in lines of ``width`` columns where that can be."""
-    return "".join(f"{line.plain}\n" for line in proof_lines(result, width))
+    return plain(proof_lines(result, width))
 
 
 def proof_lines(result: ProofResult, width: int = 80) -> Iterator[Text]:
     """Yield the lines that a person reads."""
     proof = result.proof
-    yield Text(f"{'':3} {'checks':>7}  {'verdict':9}  statement", "bold")
+    yield Text(f"{'':3} {'checks':>7}  {'verdict':9}  statement", HEADING)
     for id_, statement in STATEMENTS.items():
         said = verdict_of(result, id_)
         checks = proof.statements[id_].checks if id_ in proof.statements else 0
-        lines = textwrap.wrap(statement.text, max(width - _INDENT, NARROWEST))
+        first, *more = wrapped(statement.text, width - _INDENT)
         figures = f"{id_:3} {f'{checks:,}' if checks else '-':>7}  "
-        yield Text.assemble(figures, (f"{said:9}", _STYLES[said]), f"  {lines[0]}")
-        yield from (Text(" " * _INDENT + more) for more in lines[1:])
-    for id_, shown in result.shown.items():
+        yield Text.assemble(figures, (f"{said:9}", _STYLES[said]), f"  {first}")
+        yield from (Text(" " * _INDENT + line) for line in more)
+    for id_, one in result.shown.items():
         yield Text()
-        yield from map(Text, refutation_lines(result, id_, shown, width))
+        yield from map(Text, refutation_lines(result, id_, one, width))
     for statement_proof in proof.statements.values():
         for why in statement_proof.open[:3]:
             yield from map(Text, wrapped(f"{statement_proof.id} is open: {why}", width, "  ", first=""))
@@ -67,9 +62,9 @@ def proof_lines(result: ProofResult, width: int = 80) -> Iterator[Text]:
             yield from map(Text, wrapped(LIMITS[limit], width, "  "))
     yield Text()
     yield Text("assumed:")
-    for one in assumptions(proof.kernel):
-        yield from map(Text, wrapped(one.text, width, _LABEL, first=f"  {one.name:13}"))
-        yield from map(Text, wrapped(f"guard: {one.guard}", width, _LABEL))
+    for made in assumptions(proof.kernel):
+        yield from map(Text, wrapped(made.text, width, _LABEL, first=f"  {made.name:13}"))
+        yield from map(Text, wrapped(f"guard: {made.guard}", width, _LABEL))
     yield Text()
     kernel = proof.kernel
     yield Text(f"kernel {kernel.version}, generation {kernel.generation}; offsets: {kernel.offsets.label}")
@@ -77,7 +72,7 @@ def proof_lines(result: ProofResult, width: int = 80) -> Iterator[Text]:
         f"{len(proof.covered)} instructions on {proof.paths} paths, {proof.questions} questions to the solver, "
         f"{proof.seconds:.2f} s"
     )
-    yield Text(summary(result), "bold")
+    yield Text(summary(result), GOOD if result.holds else BAD)
 
 
 def summary(result: ProofResult) -> str:

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import struct
-import textwrap
 from collections.abc import Iterable
-
-from rich.console import Console
-from rich.text import Text
 
 from lpgen.assembly.model import LINKED, LPGEN, OBJECT
 from lpgen.callers.types import CType, Float, Integer, Pointer
@@ -16,8 +12,10 @@ from lpgen.contract.replay import Replay
 from lpgen.contract.shrink import ShrunkCase
 from lpgen.contract.verdict import Failure, StatementResult, Verdict
 from lpgen.machine.plan import Plan
+from lpgen.report.files import write_out
 from lpgen.report.result import Result, first_selector
-from lpgen.report.wrap import NARROWEST, wrapped
+from lpgen.report.style import BAD, GOOD, HEADING, WARNING, Text, plain, shown
+from lpgen.report.wrap import terminal_width, wrapped
 
 # Columns before a statement's text: id, callers, verdict.
 _INDENT = 22
@@ -25,29 +23,19 @@ _LABEL = " " * 15
 _AS_IT_IS = {OBJECT: "an object as it is", LINKED: "a linked kernel as it is, at its own addresses"}
 
 
-class PlainConsole(Console):
-    """A console that leaves a broken pipe to the command line."""
-
-    def on_broken_pipe(self) -> None:
-        """Leave it to the command line, as for every other command (rich would exit with 1)."""
-        raise
-
-
-def print_verdict(result: Result, console: Console | None = None, *, kinds: bool = False) -> None:
+def print_verdict(result: Result, *, kinds: bool = False) -> None:
     """Print the verdict; ``kinds``: with the table of callers by kind of scenario and statement."""
-    console = console or PlainConsole(highlight=False)
-    for line in verdict_lines(result, console.width, kinds=kinds):
-        console.print(line, soft_wrap=True)
+    write_out("-", shown(verdict_lines(result, terminal_width(), kinds=kinds)))
 
 
 def plain_text(result: Result, width: int = 80) -> str:
     """Return what is printed, without colours, in lines of ``width`` columns where that can be."""
-    return "".join(f"{line.plain}\n" for line in verdict_lines(result, width))
+    return plain(verdict_lines(result, width))
 
 
 def verdict_lines(result: Result, width: int = 80, *, kinds: bool = False) -> Iterable[Text]:
     """Yield the lines that a person reads: statements, failures, what was run, and the verdict itself."""
-    yield Text(f"{'':2}  {'callers':>7}  {'verdict':7}  statement", "bold")
+    yield Text(f"{'':2}  {'callers':>7}  {'verdict':7}  statement", HEADING)
     for statement in result.statements.values():
         yield from _statement_lines(statement, width)
     if kinds:
@@ -67,14 +55,15 @@ def verdict_lines(result: Result, width: int = 80, *, kinds: bool = False) -> It
     yield Text(f"kernel {kernel.version}, generation {kernel.generation}; offsets: {kernel.offsets.label}")
     if result.taken:
         said = f"not judged: {', '.join(result.taken)}, which only the kernel's own instructions say"
-        yield from map(Text, wrapped(said, width, ""))
+        yield from map(Text, wrapped(said, width))
     if result.assembler != LPGEN:
         made = _AS_IT_IS.get(result.assembler, f"assembled by {result.assembler}")
         yield Text(f"{result.unit.name}: {made}")
-    yield from map(Text, wrapped(_what_was_run(result), width, ""))
-    yield Text(summary(result), "bold")
+    yield from map(Text, wrapped(_what_was_run(result), width))
+    yield Text(summary(result), GOOD if result.holds else BAD)
     if result.replay is not None:
-        yield Text(_replayed(result.replay, broken=result.replayed), "bold")
+        # Never good news: what was said of a proof is seen, or a proof and the emulator disagree.
+        yield Text(_replayed(result.replay, broken=result.replayed), BAD)
 
 
 def _replayed(replay: Replay, *, broken: bool) -> str:
@@ -116,7 +105,7 @@ def _kinds_lines(result: Result, width: int) -> Iterable[Text]:
         part = ids[start : start + columns]
         if start:
             yield Text()
-        yield Text(" " * name + "".join(f"{id_:>7}" for id_ in part), "bold")
+        yield Text(" " * name + "".join(f"{id_:>7}" for id_ in part), HEADING)
         for kind in sorted(result.kinds):
             counts = "".join(f"{result.statements[id_].kinds.get(kind, 0) or '-':>7}" for id_ in part)
             yield Text(f"{kind:{name}}{counts}")
@@ -124,23 +113,22 @@ def _kinds_lines(result: Result, width: int) -> Iterable[Text]:
 
 def _statement_lines(result: StatementResult, width: int) -> Iterable[Text]:
     if result.broken:
-        said, style = "BROKEN", "bold red"
+        said, style = "BROKEN", BAD
     elif result.callers:
-        said, style = "holds", "green"
+        said, style = "holds", GOOD
     else:
-        said, style = "-", "yellow"
-    wrapped = textwrap.wrap(result.text, max(width - _INDENT, NARROWEST))
-    yield Text.assemble(f"{result.id:2}  {result.callers:7,}  ", (said, style), " " * (9 - len(said)), wrapped[0])
-    for more in wrapped[1:]:
-        yield Text(" " * _INDENT + more)
+        said, style = "-", WARNING
+    first, *more = wrapped(result.text, width - _INDENT)
+    yield Text.assemble(f"{result.id:2}  {result.callers:7,}  ", (said, style), " " * (9 - len(said)), first)
+    for line in more:
+        yield Text(" " * _INDENT + line)
 
 
 def _limit_lines(limit: str, came: int, seen: int, width: int) -> Iterable[Text]:
     figures = f"{came:11,}  "
     as_documented = "seen as documented" if seen == came else f"NOT as documented for {came - seen:,} of them"
     said = f"{LIMITS[limit]} ({as_documented})"
-    for number, line in enumerate(textwrap.wrap(said, max(width - len(figures), NARROWEST))):
-        yield Text((" " * len(figures) if number else figures) + line)
+    yield from map(Text, wrapped(said, width, " " * len(figures), first=figures))
 
 
 def summary(verdict: Verdict) -> str:

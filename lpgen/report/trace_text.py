@@ -5,14 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from rich.console import Console
-from rich.text import Text
-
 from lpgen.assembly.model import LPGEN
 from lpgen.contract.verdict import Failure
-from lpgen.report.terminal import PlainConsole, failure_lines, summary
+from lpgen.report.files import write_out
+from lpgen.report.style import (
+    BAD,
+    FAINT,
+    FUNCTION,
+    GOOD,
+    HEADING,
+    LIVEPATCH,
+    LOADED,
+    MEMORY,
+    REGISTER,
+    RETURNED,
+    WARNING,
+    Text,
+    plain,
+    shown,
+)
+from lpgen.report.terminal import failure_lines, summary
 from lpgen.report.trace_result import TraceResult
-from lpgen.report.wrap import wrapped
+from lpgen.report.wrap import terminal_width, wrapped
 from lpgen.trace.event import INSTRUCTION, INTERRUPT, RETURN, STOP, TRAMPOLINES, Access, Change, Event
 from lpgen.trace.fold import Row, folded_name, moved, rows
 
@@ -35,17 +49,14 @@ class View:
     values: bool = False
 
 
-def print_trace(result: TraceResult, view: View, console: Console | None = None) -> None:
+def print_trace(result: TraceResult, view: View) -> None:
     """Print a trace for a person."""
-    console = console or PlainConsole(highlight=False)
-    for line in trace_lines(result, view, console.width):
-        line.rstrip()
-        console.print(line, soft_wrap=True)
+    write_out("-", shown(trace_lines(result, view, terminal_width())))
 
 
 def plain_trace(result: TraceResult, view: View, width: int = 80) -> str:
     """Return what is printed, without colours, in lines of ``width`` columns where that can be."""
-    return "".join(f"{line.plain.rstrip()}\n" for line in trace_lines(result, view, width))
+    return plain(trace_lines(result, view, width))
 
 
 def trace_lines(result: TraceResult, view: View, width: int = 80) -> Iterator[Text]:
@@ -84,7 +95,7 @@ def trace_lines(result: TraceResult, view: View, width: int = 80) -> Iterator[Te
     yield Text(f"  {result.command}")
     said = summary(trace.verdict).replace("these callers do not", "it does not")
     said = f"in this call: {said}"
-    yield from (Text(line, "bold red" if trace.verdict.broken else "bold") for line in wrapped(said, width, ""))
+    yield from (Text(line, BAD if trace.verdict.broken else GOOD) for line in wrapped(said, width, ""))
 
 
 def _own(event: Event) -> str:
@@ -93,22 +104,22 @@ def _own(event: Event) -> str:
 
 def _heading(symbol: str, file: str, width: int, *, repeated: bool) -> Text:
     line = Text(" " * _STEP)
-    line.append(symbol, "bold" if not repeated else "dim bold")
+    line.append(symbol, HEADING if not repeated else FAINT)
     if file:
-        line.append(" " * max(2, _left(width) - len(line.plain)))
-        line.append(file, "dim")
+        line.append(" " * max(2, _left(width) - line.columns))
+        line.append(file, FAINT)
     return line
 
 
 def _happened(event: Event, width: int, *, several: bool) -> Iterator[Text]:
     """Yield the lines of what is no instruction of the trampolines: a call, a function, an interrupt, an end."""
-    style = {INTERRUPT: "bold yellow", STOP: "bold red", RETURN: "magenta"}.get(event.kind, "bold magenta")
+    style = {INTERRUPT: WARNING, STOP: BAD, RETURN: RETURNED}.get(event.kind, FUNCTION)
     where = f"[{event.thread.name}] " if several else ""
     indent = " " * _STEP
     for number, line in enumerate(wrapped(f"{where}{event.text}", width, indent + "  ", first=indent)):
         said = Text(line, style)
         if not number:
-            said = Text.assemble((f"{event.number:>{_STEP - 2}}  ", "dim"), Text(line[_STEP:], style))
+            said = Text.assemble((f"{event.number:>{_STEP - 2}}  ", FAINT), (line[_STEP:], style))
         yield said
     for note in _packed(event.notes):
         yield from map(Text, wrapped(note, width, indent + "    ", first=indent + "  "))
@@ -136,7 +147,7 @@ def _instruction(row: Row, view: View, width: int, before: Event | None) -> Iter
         text = f"{text.split(',')[0]}..{one[1]}{one[2]}  ({len(row.events)})"
     changes = list(_folded(row) if row.folded else _changed(first, view))
     head = Text.assemble(
-        (f"{first.number:>{_STEP - 2}}  ", "dim"), (f"{at:<{_OFFSET}}", "dim"), (f"{line:>{_LINE - 2}}  ", "dim")
+        (f"{first.number:>{_STEP - 2}}  ", FAINT), (f"{at:<{_OFFSET}}", FAINT), (f"{line:>{_LINE - 2}}  ", FAINT)
     )
     left = _left(width)
     head.append(f"{text:<{left - _HEAD - 2}}  ")
@@ -145,7 +156,7 @@ def _instruction(row: Row, view: View, width: int, before: Event | None) -> Iter
 
 def _beside(head: Text, changes: list[tuple[str, str]], left: int, room: int) -> Iterator[Text]:
     """Yield ``head`` with the changes behind it, as many in a line of ``room`` columns as there is room for."""
-    line, used = head, max(0, len(head.plain) - left)
+    line, used = head, max(0, head.columns - left)
     fresh = True
     for text, style in changes:
         for piece in _pieces(text, room):
@@ -170,15 +181,15 @@ def _changed(event: Event, view: View) -> Iterator[tuple[str, str]]:
     loads = [access for access in event.memory if access.kind == "load"]
     shown = [change for change in event.registers if not (change.register == "r1" and len(event.registers) > 1)]
     for change in shown or event.registers:
-        yield (change.means if change.register == "cr" else f"{change.register} = {_value(change, view)}"), "cyan"
+        yield (change.means if change.register == "cr" else f"{change.register} = {_value(change, view)}"), REGISTER
     for access in loads:
         if event.registers:
-            yield f"from {access.name}", "blue"
+            yield f"from {access.name}", LOADED
         else:
-            yield f"as it was, from {access.name}", "blue"
+            yield f"as it was, from {access.name}", LOADED
     for access in event.stores:
-        yield f"{access.name} = {_value(access, view)}", "green" if "livepatch" in access.name else "yellow"
-    yield from ((note, "dim") for note in event.notes)
+        yield f"{access.name} = {_value(access, view)}", LIVEPATCH if "livepatch" in access.name else MEMORY
+    yield from ((note, FAINT) for note in event.notes)
 
 
 def _value(one: Change | Access, view: View) -> str:
@@ -196,11 +207,11 @@ def _folded(row: Row) -> Iterator[tuple[str, str]]:
     assert other is not None
     span = f"{one[1]}{one[2]} to {other[1]}{other[2]}"
     if first.memory[0].kind == "store":
-        yield f"{folded_name(row)} = {span}", "yellow"
+        yield f"{folded_name(row)} = {span}", MEMORY
         return
-    yield f"{span} from {folded_name(row)}", "blue"
+    yield f"{span} from {folded_name(row)}", LOADED
     changed = sum(bool(event.registers) for event in row.events)
-    yield (f"{changed} of them changed" if changed else "all as they were"), "cyan"
+    yield (f"{changed} of them changed" if changed else "all as they were"), REGISTER
 
 
 def _broken(failure: Failure, width: int) -> Iterator[Text]:
@@ -209,4 +220,4 @@ def _broken(failure: Failure, width: int) -> Iterator[Text]:
         f"{finding.statement} BROKEN {finding.where}: {finding.what}: expected {finding.expected}, seen {finding.seen}"
     )
     for line in wrapped(said, width, " " * (_STEP + 4), first=" " * _STEP + "^^^ "):
-        yield Text(line, "bold red")
+        yield Text(line, BAD)

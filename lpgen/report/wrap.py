@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import textwrap
 
+# No text is made narrower than this, whatever the terminal.
 NARROWEST = 24
 
 
-def wrapped(text: str, width: int, indent: str, *, first: str | None = None, lines: int | None = None) -> list[str]:
+def terminal_width(otherwise: int = 80) -> int:
+    """Return the columns of the terminal (or of COLUMNS); ``otherwise`` where standard output is none."""
+    return shutil.get_terminal_size((otherwise, 24)).columns
+
+
+def row_width() -> int | None:
+    """Return the columns of the terminal; None where standard output is none: a row stays one line, for grep."""
+    return terminal_width() if sys.stdout.isatty() else None
+
+
+def wrapped(
+    text: str, width: int, indent: str = "", *, first: str | None = None, lines: int | None = None
+) -> list[str]:
     """Return ``text`` in lines of ``width`` columns, ``indent`` before each, ``first`` before the first.
 
     Words are not broken; no more than ``lines`` lines, None for as many as it takes.
@@ -22,4 +37,4 @@ def wrapped(text: str, width: int, indent: str, *, first: str | None = None, lin
         break_long_words=False,
         break_on_hyphens=False,
     )
-    return found or [(first or indent).rstrip()]
+    return found or [(indent if first is None else first).rstrip()]

@@ -101,6 +101,7 @@ class Names:
         self._highest: dict[int, int] = {}
         self._data = dict(self._data_names())
         self._regs = frozenset(m.pt_regs for one in all_trips(trip) for m in one.moments if m.pt_regs)
+        self._room = world.offsets["GPR0"] - frames.HEADER_BYTES
         self._add_module_stubs()
         for one in all_trips(trip):
             self._add_functions(one)
@@ -229,13 +230,21 @@ class Names:
             if placed.address <= address < placed.end:
                 slot = placed.frame.slot_at(address - placed.address)
                 if slot is None:
-                    return f"{address - placed.address}({placed.name})"
+                    return self._unnamed(placed, address - placed.address)
                 if slot.name.startswith("pt_regs."):
                     return slot.name
                 return f"{placed.owner}'s {slot.name}" if placed.owner else f"{placed.name}: {slot.name}"
         if stack.frames and address < stack.frames[-1].address:
             return f"{address - stack.frames[-1].address}({stack.frames[-1].name})"
         return f"{stack.thread.top - address} bytes below the top of the {stack.thread.name} stack"
+
+    def _unnamed(self, placed: Placed, offset: int) -> str:
+        """Return what ``offset`` of a frame is called that none of its slots holds."""
+        number, inside = divmod(offset - frames.HEADER_BYTES, 8)
+        if placed.frame.kind == frames.REGS and not inside and 0 <= offset - frames.HEADER_BYTES < self._room:
+            # ELFv2 2.2.2: behind the header, and in front of pt_regs.
+            return f"{placed.name}: local variable space, doubleword {number + 1}"
+        return f"{offset}({placed.name})"
 
     def _data_names(self) -> Iterator[tuple[int, str]]:
         world, offsets = self.world, self.world.offsets

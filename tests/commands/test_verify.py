@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import shlex
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from lpgen.contract.suite import applicable
 from lpgen.kernel.generations import kernel as kernel_facts
-from tests.commands.tools import LPGEN, Here, environment, program
+from tests.commands.tools import Here, program
 
 G1_STATEMENTS = applicable(kernel_facts("4.7"))
 
@@ -174,35 +171,3 @@ def test_statements_fit_the_width(tmp_path: Path, columns: str) -> None:
 def test_a_wide_terminal_has_one_line_a_statement(tmp_path: Path) -> None:
     ran = program("verify", "--callers", "2", cwd=tmp_path, COLUMNS="150")
     assert len(ran.out.split("\n\n")[0].splitlines()) == 1 + len(G1_STATEMENTS)
-
-
-def test_colour_is_for_terminals_that_want_it(tmp_path: Path) -> None:
-    args = ["verify", "--callers", "2"]
-    assert "\x1b" not in program(*args, cwd=tmp_path).out
-    assert "\x1b[" in _on_terminal(args, tmp_path)
-    assert "\x1b[3" not in _on_terminal(args, tmp_path, NO_COLOR="1")
-
-
-def _on_terminal(args: list[str], cwd: Path, **env: str) -> str:
-    ours, theirs = pty.openpty()
-    done = subprocess.Popen(
-        [*LPGEN, *args],
-        cwd=cwd,
-        env=environment(TERM="xterm-256color", **env),
-        stdin=theirs,
-        stdout=theirs,
-        stderr=subprocess.DEVNULL,
-    )
-    os.close(theirs)
-    data = b""
-    while True:
-        try:
-            chunk = os.read(ours, 65536)
-        except OSError:
-            break
-        if not chunk:
-            break
-        data += chunk
-    os.close(ours)
-    assert done.wait(60) == 0
-    return data.decode()

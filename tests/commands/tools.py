@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
+import struct
 import subprocess
 import sys
+import termios
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,11 +76,13 @@ def program(*args: str, cwd: Path, **env: str) -> Ran:
     return Ran(done.returncode, done.stdout, done.stderr)
 
 
-def on_terminal(*args: str, cwd: Path) -> tuple[int, bytes]:
-    """Run lpgen with a terminal for its stderr; return the exit code and what the terminal got."""
+def on_terminal(*args: str, cwd: Path, stream: str = "stderr", columns: int = 80, **env: str) -> tuple[int, bytes]:
+    """Run lpgen with a terminal for ``stream``, and none for the other; return exit code and what the terminal got."""
     ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    ends = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, stream: theirs}
     done = subprocess.Popen(
-        [*LPGEN, *args], cwd=cwd, env=environment(TERM="xterm-256color"), stdout=subprocess.DEVNULL, stderr=theirs
+        [*LPGEN, *args], cwd=cwd, env=environment(**{"TERM": "xterm-256color", **env}), stdin=subprocess.DEVNULL, **ends
     )
     os.close(theirs)
     shown = b""

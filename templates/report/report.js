@@ -1,0 +1,535 @@
+"use strict";
+/* The player of a report page: one call at a time, its steps, the stacks, the registers, the lines of the code. */
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const byId = (id) => document.getElementById(id);
+  const esc = (text) => String(text).replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]);
+  const hex = (value) => "0x" + value.toString(16);
+  const ROW = 19, TITLE = 23, CELL = 21, LEFT = 122, WIDTH = 640, GAP = 74, PAD = 10;
+  const OFFSET = LEFT + 44, NAME = LEFT + 54, VALUE = LEFT + 232;
+  const MAX_OPEN = 4;
+
+  /* One call, made ready: memory and registers can be moved to any step. */
+  class Call {
+    constructor(shown) {
+      this.title = shown.title;
+      this.what = shown.what;
+      this.trace = shown.trace;
+      this.events = shown.trace.events;
+      this.step = 0;
+      this.memory = new Map();
+      this.means = new Map();
+      this.stacks = new Map();
+      this.stores = new Map();
+      this.touched = new Set();
+      for (const stack of this.trace.stacks) {
+        const made = { name: stack.thread, base: BigInt(stack.base), top: BigInt(stack.top), start: BigInt(stack.livepatch_stack), at: BigInt(stack.livepatch_sp_at) };
+        made.owner = made;
+        this.stacks.set(stack.thread, made);
+        for (const [address, value] of Object.entries(stack.memory)) this.memory.set(address, BigInt(value));
+      }
+      for (const stack of this.stacks.values())
+        for (const other of this.stacks.values())
+          if (other.start > other.base && other.start < other.top && stack.start === other.start) stack.owner = other;
+      for (const argument of this.trace.call.arguments) {
+        /* Smaller values stand for too much to be called by the argument that has them. */
+        const value = BigInt("0x" + (argument.bytes.match(/../g) || ["0"]).reverse().join(""));
+        if (argument.bytes.length === 16 && value >= 0x10000n) this.means.set(value, argument.name);
+      }
+      this.registers = Object.fromEntries(Object.entries(this.trace.registers).map(([name, value]) => [name, BigInt(value)]));
+      this.prepare();
+      this.apply(this.events[0], true);
+    }
+
+    prepare() {
+      let frames = [];
+      const pushed = new Map();
+      this.frames = this.events.map((event) => {
+        if (event.frames) {
+          const now = event.frames.map((f) => ({ address: BigInt(f.address), name: f.name, layout: f.layout, key: f.address + "/" + f.layout }));
+          for (const key of [...pushed.keys()]) if (!now.some((f) => f.key === key)) pushed.delete(key);
+          for (const frame of now) {
+            if (!pushed.has(frame.key)) pushed.set(frame.key, event.number);
+            frame.since = pushed.get(frame.key);
+          }
+          frames = now;
+        }
+        for (const access of event.memory || []) {
+          const at = this.aligned(BigInt(access.address));
+          if (access.kind === "store") {
+            if (!this.stores.has(at)) this.stores.set(at, []);
+            this.stores.get(at).push(event.number);
+          }
+          if (access.means) this.means.set(BigInt(access.value), access.means);
+          for (const frame of frames) {
+            const layout = this.trace.layouts[frame.layout];
+            const offset = BigInt(at) - frame.address;
+            if (offset >= 0n && offset < BigInt(layout.size)) this.touched.add(frame.layout + ":" + offset);
+          }
+        }
+        for (const change of event.registers || []) if (change.means && change.register !== "cr") this.means.set(BigInt(change.after), change.means);
+        return frames;
+      });
+    }
+
+    aligned(address) { return hex(address & ~7n); }
+
+    write(access, value) {
+      const address = BigInt(access.address), at = this.aligned(address);
+      const shift = 8n * (address & 7n), mask = ((1n << BigInt(8 * access.size)) - 1n) << shift;
+      this.memory.set(at, ((this.memory.get(at) ?? 0n) & ~mask) | ((BigInt(value) << shift) & mask));
+    }
+
+    apply(event, on) {
+      const changes = event.registers || [], accesses = (event.memory || []).filter((a) => a.kind === "store");
+      for (const change of changes) this.registers[change.register] = BigInt(on ? change.after : change.before);
+      for (const access of on ? accesses : [...accesses].reverse()) this.write(access, on ? access.value : access.before);
+    }
+
+    go(step) {
+      const wanted = Math.max(0, Math.min(step, this.events.length - 1));
+      while (this.step < wanted) this.apply(this.events[++this.step], true);
+      while (this.step > wanted) this.apply(this.events[this.step--], false);
+    }
+
+    get event() { return this.events[this.step]; }
+
+    storedSince(at, since) {
+      const numbers = this.stores.get(at) || [];
+      return numbers.some((n) => n >= since && n <= this.step);
+    }
+
+    value(at, name) {
+      const value = this.memory.get(at);
+      if (value === undefined) return "";
+      const means = this.means.get(value), number = value < 10n ? String(value) : hex(value);
+      return means && means !== name ? means : number;
+    }
+  }
+
+  /* What one instruction or function did, in a line. */
+  function did(event) {
+    const said = [];
+    const loads = (event.memory || []).filter((a) => a.kind === "load");
+    const stores = event.kind === "instruction" ? (event.memory || []).filter((a) => a.kind === "store") : [];
+    if (event.kind === "instruction") {
+      for (const change of event.registers || []) said.push(change.register === "cr" ? change.means : `${change.register} = ${change.means || change.after}`);
+      for (const access of loads) said.push(`${event.registers ? "from" : "as it was, from"} ${access.name}`);
+    }
+    for (const access of stores) said.push(`${access.name} = ${access.means || access.value}`);
+    if (event.kind === "instruction") said.push(...(event.notes || []));
+    return said.join("; ");
+  }
+
+  /* The picture of a stack at a step. */
+  class Picture {
+    constructor(call) {
+      this.call = call;
+      this.heights = new Map();
+      for (const name of call.stacks.keys()) this.heights.set(name, this.extent(name));
+    }
+
+    extent(thread) {
+      let frames = 0, live = 0;
+      const stack = this.call.stacks.get(thread);
+      this.call.events.forEach((event, n) => {
+        if (event.thread !== thread) return;
+        frames = Math.max(frames, this.items(this.call.frames[n], event).reduce((sum, f) => sum + f.height, 0));
+        const count = Number((BigInt(event.livepatch_sp) - stack.start) / 24n);
+        if (count >= 0 && count < 200) live = Math.max(live, count);
+      });
+      return { frames, live };
+    }
+
+    /* The frames of a step, highest first, each with its rows. */
+    items(frames, event) {
+      const stack = this.call.stacks.get(event.thread);
+      const here = frames.filter((f) => f.address >= stack.base && f.address < stack.top);
+      return here.map((frame, n) => {
+        const layout = this.call.trace.layouts[frame.layout];
+        const open = here.length <= MAX_OPEN + 1 || n === 0 || n >= here.length - MAX_OPEN + 1;
+        const rows = open ? this.rows(frame, layout) : [];
+        return { frame, layout, rows, height: TITLE + rows.reduce((sum, row) => sum + row.height, 0) };
+      });
+    }
+
+    rows(frame, layout) {
+      const shown = [];
+      let hidden = false;
+      for (const slot of [...layout.slots].reverse()) {
+        const register = /^pt_regs\.gpr\[(\d+)\]$/.exec(slot.name);
+        if (register) {
+          if (register[1] === "31") shown.push({ kind: "grid", height: 4 * CELL + 4, base: slot.offset - 31 * 8 });
+          hidden = false;
+          continue;
+        }
+        const always = slot.offset === 0 || slot.offset === 16 || (slot.offset === 24 && layout.kind !== "b") || /^a\d/.test(slot.name);
+        if (always || this.call.touched.has(frame.layout + ":" + (slot.offset & ~7))) {
+          if (slot.offset & 7) continue;
+          shown.push({ kind: "row", height: ROW, slot });
+          hidden = false;
+        } else if (!hidden && slot.size >= 8 && slot.offset >= 32) {
+          shown.push({ kind: "gap", height: 12 });
+          hidden = true;
+        }
+      }
+      return shown;
+    }
+
+    draw() {
+      const call = this.call, event = call.event;
+      const stack = call.stacks.get(event.thread);
+      const size = this.heights.get(event.thread);
+      const items = this.items(call.frames[call.step], event);
+      this.now = new Set(); this.loaded = new Set();
+      for (const access of event.memory || []) (access.kind === "store" ? this.now : this.loaded).add(call.aligned(BigInt(access.address)));
+      const own = stack.owner === stack;
+      const inside = stack.at >= stack.base && stack.at < stack.top;
+      const low = TITLE + size.live * (3 * ROW + 4) + ROW + 10;
+      const height = PAD + TITLE + size.frames + GAP + low + 2 * ROW + 14 + PAD;
+      const out = [];
+      const words = [`Stack of ${event.thread} after step ${event.number}.`];
+      let y = PAD + TITLE;
+      out.push(`<text class="title" x="${LEFT}" y="${PAD + 14}">${esc(event.thread)} stack, ${Number(stack.top - stack.base) / 1024} KiB</text>`);
+      for (const item of items) {
+        this.frame(out, item, y);
+        y += item.height;
+        words.push(`${item.frame.name}, ${item.layout.size} bytes${item.frame.address === BigInt(event.r1) ? ", r1 points to it" : ""}.`);
+        if (item.frame.address === BigInt(event.r1)) this.pointer(out, "r1", y);
+      }
+      const floor = PAD + TITLE + size.frames + GAP;
+      const livepatch = BigInt(event.livepatch_sp);
+      out.push(`<rect class="free" x="${LEFT}" y="${y}" width="${WIDTH - LEFT - 1}" height="${floor - y + (size.live - this.liveCount(stack, livepatch, size)) * (3 * ROW + 4)}"/>`);
+      if (items.length) {
+        const r1 = BigInt(event.r1);
+        const top = own ? livepatch : stack.base;
+        const free = r1 > top ? r1 - top : 0n;
+        const middle = y + 26;
+        out.push(`<path class="arrow" d="M${LEFT + 30} ${y + 8}v24m-5 -7l5 7l5 -7"/><text class="dim" x="${LEFT + 46}" y="${middle - 1}">frames grow down</text>`);
+        if (own) out.push(`<path class="arrow" d="M${WIDTH - 230} ${y + 34}v-24m-5 7l5 -7l5 7"/><text class="dim" x="${WIDTH - 215}" y="${middle - 1}">the livepatch stack grows up</text>`);
+        out.push(`<text class="dim" x="${LEFT + 46}" y="${middle + 15}">${free} bytes are free</text>`);
+      }
+      this.livepatch(out, words, stack.owner, livepatch, size, floor, own, inside);
+      const title = `Stack of ${event.thread} after step ${event.number}`;
+      return `<svg viewBox="0 0 ${WIDTH} ${height}" role="img" aria-labelledby="svg-t svg-d" xmlns="http://www.w3.org/2000/svg"><title id="svg-t">${esc(title)}</title><desc id="svg-d">${esc(words.join(" "))}</desc>` +
+        `<defs><pattern id="hatch" width="8" height="8" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="8" height="8" fill="var(--free)"/><line x1="0" y1="0" x2="0" y2="8" stroke="var(--line)" stroke-width="2"/></pattern></defs>${out.join("")}</svg>`;
+    }
+
+    pointer(out, name, y) {
+      const width = name.length * 7;
+      out.push(`<text class="reg" x="${LEFT - 26 - width}" y="${y + 4}">${name}</text><path class="arrow" d="M${LEFT - 22} ${y}h17"/><path class="head" d="M${LEFT - 2} ${y}l-8 -4v8z"/>`);
+    }
+
+    frame(out, item, y) {
+      const { frame, layout, rows } = item;
+      out.push(`<rect class="frame" x="${LEFT}" y="${y}" width="${WIDTH - LEFT - 1}" height="${item.height}" fill="var(--${layout.kind})"/>`);
+      out.push(`<text class="title" x="${LEFT + 8}" y="${y + 16}">${esc(frame.name)}</text><text class="dim" x="${WIDTH - 10}" y="${y + 16}" text-anchor="end">${layout.size} bytes</text>`);
+      let at = y + TITLE;
+      for (const row of rows) {
+        if (row.kind === "row") this.row(out, at, frame.address + BigInt(row.slot.offset), row.slot.offset, this.label(row.slot), layout.kind === "a" ? 0 : frame.since);
+        else if (row.kind === "grid") this.grid(out, at, frame, row.base);
+        else out.push(`<text class="dim" x="${NAME}" y="${at + 8}">...</text>`);
+        at += row.height;
+      }
+    }
+
+    label(slot) {
+      const home = /^for (r\d+)$/.exec(slot.what || "");
+      if (!slot.name.startsWith("parameter save area")) return slot.name.replace(/^pt_regs\./, "");
+      return home ? `save area, for ${home[1]}` : "save area";
+    }
+
+    row(out, y, address, offset, name, since, dead = false) {
+      const call = this.call, at = call.aligned(address);
+      const stored = this.now.has(at);
+      if (stored) out.push(`<rect class="now" x="${LEFT + 1}" y="${y}" width="${WIDTH - LEFT - 3}" height="${ROW}"/>`);
+      if (this.loaded.has(at)) out.push(`<rect class="loaded" x="${LEFT + 3}" y="${y + 1.5}" width="${WIDTH - LEFT - 7}" height="${ROW - 3}"/>`);
+      out.push(`<line class="row" x1="${LEFT}" x2="${WIDTH - 1}" y1="${y}" y2="${y}"/>`);
+      const known = since === 0 || call.storedSince(at, since);
+      const on = stored ? " on" : "";
+      const value = known ? call.value(at, name) : "";
+      const fitted = name.slice(0, 25);
+      out.push(`<g class="${dead ? "dead" : ""}"><text class="dim${on}" x="${OFFSET}" y="${y + 14}" text-anchor="end">${offset}</text><text class="name${on}" x="${NAME}" y="${y + 14}">${esc(fitted)}</text><text class="value${on}" x="${VALUE}" y="${y + 14}">${esc(value.slice(0, 40))}</text></g>`);
+    }
+
+    grid(out, y, frame, base) {
+      const width = (WIDTH - LEFT - 18) / 8;
+      for (let n = 0; n < 32; n++) {
+        const at = this.call.aligned(frame.address + BigInt(base + 8 * n));
+        const x = LEFT + 9 + (n % 8) * width, cy = y + (3 - Math.floor(n / 8)) * CELL;
+        const stored = this.now.has(at), set = this.call.storedSince(at, frame.since);
+        const value = set ? this.call.value(at) : "not stored";
+        out.push(`<g><title>${esc(`${base + 8 * n}: pt_regs.gpr[${n}] = ${value}`)}</title><rect class="cell${set ? " set" : ""}${stored ? " now" : ""}" x="${x}" y="${cy}" width="${width - 2}" height="${CELL - 3}"/>`);
+        if (this.loaded.has(at)) out.push(`<rect class="loaded" x="${x + 1}" y="${cy + 1}" width="${width - 4}" height="${CELL - 5}"/>`);
+        out.push(`<text class="${stored ? "on" : set ? "" : "dim"}" x="${x + width / 2 - 1}" y="${cy + 13.5}" text-anchor="middle">${set ? "" : "("}r${n}${set ? "" : ")"}</text></g>`);
+      }
+    }
+
+    liveCount(stack, livepatch, size) {
+      /* Frames that were ever filled, the popped ones included, are drawn. */
+      let drawn = Math.max(0, Math.min(Number((livepatch - stack.start) / 24n), size.live));
+      for (let n = drawn; n < size.live; n++) if (this.call.storedSince(hex(stack.start + BigInt(24 * n)), 0) || this.call.storedSince(hex(stack.start + BigInt(24 * n + 8)), 0)) drawn = n + 1;
+      return drawn;
+    }
+
+    livepatch(out, words, stack, livepatch, size, floor, own, inside) {
+      const step = 3 * ROW + 4;
+      const drawn = this.liveCount(stack, livepatch, size);
+      const live = Math.max(0, Number((livepatch - stack.start) / 24n));
+      if (!own) out.push(`<text class="title" x="${LEFT}" y="${floor - 6}">livepatch stack, on the ${esc(stack.name)} stack</text>`);
+      for (let n = 0; n < drawn; n++) {
+        const y = floor + (size.live - 1 - n) * step, dead = n >= live;
+        out.push(`<rect class="frame" x="${LEFT}" y="${y}" width="${WIDTH - LEFT - 1}" height="${step}" fill="var(--livepatch)"${dead ? ' fill-opacity=".35"' : ""}/>`);
+        const from = stack.start + BigInt(24 * n);
+        [[16n, -8, "STACK_END_MAGIC"], [8n, -16, "return address"], [0n, -24, "r2"]].forEach(([add, offset, name], k) => this.row(out, y + 2 + k * ROW, from + add, offset, name, 1, dead));
+      }
+      const base = floor + size.live * step;
+      words.push(`The livepatch stack has ${live} ${live === 1 ? "frame" : "frames"}.`);
+      this.pointer(out, "livepatch_sp", base - Math.min(live, size.live) * step);
+      out.push(`<rect class="frame" x="${LEFT}" y="${base}" width="${WIDTH - LEFT - 1}" height="${ROW + 4}" fill="var(--other)"/>`);
+      this.row(out, base + 2, stack.start - 8n, "", "STACK_END_MAGIC", 0);
+      const y = base + ROW + (inside ? 4 : 14);
+      out.push(`<rect class="frame" x="${LEFT}" y="${y}" width="${WIDTH - LEFT - 1}" height="${2 * ROW + 4}" fill="var(--other)"/><text class="title" x="${LEFT + 8}" y="${y + 15}">thread_info${inside ? ", at the stack's base" : ", in the task"}</text>`);
+      const at = this.call.aligned(stack.at), stored = this.now.has(at);
+      if (stored) out.push(`<rect class="now" x="${LEFT + 1}" y="${y + ROW}" width="${WIDTH - LEFT - 3}" height="${ROW}"/>`);
+      if (this.loaded.has(at)) out.push(`<rect class="loaded" x="${LEFT + 3}" y="${y + ROW + 1.5}" width="${WIDTH - LEFT - 7}" height="${ROW - 3}"/>`);
+      out.push(`<text class="name${stored ? " on" : ""}" x="${NAME}" y="${y + ROW + 14}">livepatch_sp</text><text class="value${stored ? " on" : ""}" x="${VALUE}" y="${y + ROW + 14}">${esc(this.call.means.get(livepatch) || hex(livepatch))}</text>`);
+    }
+
+    table() {
+      const call = this.call, rows = [];
+      for (const { frame, layout } of this.items(call.frames[call.step], call.event))
+        for (const slot of [...layout.slots].reverse()) {
+          if (slot.size !== 8) continue;
+          const at = call.aligned(frame.address + BigInt(slot.offset));
+          if (layout.kind !== "a" && !call.storedSince(at, frame.since)) continue;
+          if (!call.memory.has(at)) continue;
+          rows.push(`<tr><td>${at}</td><th scope="row">${esc(frame.name)}, ${slot.offset}</th><td>${esc(slot.name)}</td><td>${esc(call.value(at))}</td></tr>`);
+        }
+      return `<table><thead><tr><th scope="col">address</th><th scope="col">frame, offset</th><th scope="col">slot</th><th scope="col">value</th></tr></thead><tbody>${rows.join("")}</tbody></table>`;
+    }
+  }
+
+  /* The page around it. */
+  const calls = [], slider = byId("slider"), steps = byId("steps");
+  let current = -1, picture = null, timer = 0, lit = [];
+
+  function call() { return calls[current]; }
+
+  function open(number, step) {
+    stop();
+    current = number;
+    if (!calls[number]) calls[number] = new Call(data.calls[number]);
+    picture = new Picture(call());
+    for (const [n, tab] of [...byId("tabs").children].entries()) {
+      tab.setAttribute("aria-selected", String(n === number));
+      tab.tabIndex = n === number ? 0 : -1;
+    }
+    byId("panel").setAttribute("aria-labelledby", "tab" + number);
+    slider.max = String(call().events.length - 1);
+    byId("what").innerHTML = `${esc(call().what)} <code>${esc(call().trace.call.prototype)}</code>`;
+    byId("again").textContent = call().trace.command;
+    list();
+    light();
+    show(step);
+  }
+
+  function list() {
+    let heading = "";
+    const out = [];
+    for (const event of call().events) {
+      if (event.kind !== "instruction") {
+        out.push(`<button type="button" class="fn" data-n="${event.number}">${esc(event.text)}</button>`);
+        heading = "";
+        continue;
+      }
+      const [symbol, offset] = event.symbol ? event.symbol.split("+") : ["", ""];
+      const file = (event.template || event.place || "").replace(/:\d+$/, "");
+      if (symbol + file !== heading) {
+        out.push(`<h4>${esc(symbol)}<span>${esc(file)}</span></h4>`);
+        heading = symbol + file;
+      }
+      const off = event.origin === "trampolines" ? "+" + (offset || "0x0") : "";
+      out.push(`<button type="button" data-n="${event.number}"${event.broken ? ' class="broken"' : ""}><span class="no">${event.number}</span><span class="off">${off}</span><span class="txt">${esc(event.text)}</span><span class="did">${esc(did(event))}</span></button>`);
+    }
+    steps.innerHTML = out.join("");
+    call().buttons = new Map([...steps.querySelectorAll("button")].map((b) => [Number(b.dataset.n), b]));
+    for (const button of call().buttons.values()) button.tabIndex = -1;
+  }
+
+  function light() {
+    for (const line of lit) line.classList.remove("path", "later", "now");
+    const first = new Map();
+    for (const event of call().events) {
+      const row = event.kind === "instruction" && data.rows[event.address];
+      if (row && !first.has(row)) first.set(row, event.number);
+    }
+    lit = [...first.keys()].map((row) => byId("L" + row)).filter(Boolean);
+    call().first = first;
+  }
+
+  function scrollInto(pane, line) {
+    if (line && (line.offsetTop < pane.scrollTop + 40 || line.offsetTop > pane.scrollTop + pane.clientHeight - 60))
+      pane.scrollTop = line.offsetTop - pane.clientHeight / 2;
+  }
+
+  function template(name, number, mark) {
+    const which = byId("which");
+    if (!which) return;
+    which.value = name;
+    let line = null;
+    for (const part of document.querySelectorAll("ol.template")) {
+      part.hidden = part.dataset.name !== name;
+      for (const old of part.querySelectorAll(".now")) old.classList.remove("now");
+      if (!part.hidden && number) line = part.children[number - 1];
+    }
+    if (line && mark) line.classList.add("now");
+    scrollInto(byId("source"), line);
+  }
+
+  function code(event) {
+    for (const line of lit) {
+      const number = call().first.get(Number(line.value));
+      line.classList.toggle("path", number <= call().step);
+      line.classList.toggle("later", number > call().step);
+      line.classList.remove("now");
+    }
+    const row = data.rows[event.address];
+    const line = row && (event.kind === "instruction" || event.kind === "stop" || event.kind === "interrupt") ? byId("L" + row) : null;
+    if (!line) return;
+    line.classList.add("now");
+    scrollInto(byId("emitted"), line);
+    if (line.dataset.t) template(line.dataset.t, Number(line.dataset.l), true);
+  }
+
+  function registers() {
+    const changed = new Set((call().event.registers || []).map((c) => c.register));
+    const names = [...Array(32).keys()].map((n) => "r" + n).concat("lr", "ctr", "cr", "xer");
+    return `<div class="regs">${names.map((name) => {
+      const value = call().registers[name];
+      const means = ["cr", "xer"].includes(name) ? "" : call().means.get(value) || "";
+      return `<div${changed.has(name) ? ' class="changed"' : ""} title="${hex(value)}"><b>${name}</b><span>${esc(means || hex(value))}</span></div>`;
+    }).join("")}</div>`;
+  }
+
+  function now(event) {
+    const place = [event.symbol, event.template || event.place].filter(Boolean).join(", ");
+    const broken = event.broken ? `<p class="badness">${esc(event.broken.join(", "))} broken here</p>` : "";
+    if (event.kind === "instruction") return `<p><span class="ins">${esc(event.text)}</span></p><p>${esc(did(event)) || "changes nothing"}</p><p class="where">${esc(place)}</p>${broken}`;
+    return `<p><strong>${esc(event.text)}</strong></p>${(event.notes || []).length ? `<p>${esc(event.notes.join(", "))}</p>` : ""}${broken}`;
+  }
+
+  function show(step) {
+    const one = call();
+    one.go(step);
+    const event = one.event;
+    slider.value = String(one.step);
+    slider.setAttribute("aria-valuetext", `step ${one.step}: ${event.text}`);
+    byId("counter").textContent = `${one.step} of ${one.events.length - 1}`;
+    byId("now").innerHTML = now(event);
+    byId("now").classList.toggle("broken", Boolean(event.broken));
+    byId("picture").innerHTML = picture.draw();
+    byId("registers").innerHTML = registers();
+    if (document.querySelector(".framelist").open) byId("table").innerHTML = picture.table();
+    for (const [number, button] of one.buttons) {
+      button.classList.toggle("later", number > one.step);
+      if (number === one.step) button.setAttribute("aria-current", "step");
+      else button.removeAttribute("aria-current");
+    }
+    const button = one.buttons.get(one.step);
+    if (button) scrollInto(steps, button);
+    code(event);
+    try { history.replaceState(null, "", `#c${current}s${one.step}`); } catch { /* a page in a frame may not */ }
+  }
+
+  function stop() {
+    clearInterval(timer);
+    timer = 0;
+    byId("play").textContent = "play";
+    byId("play").setAttribute("aria-label", "Play");
+  }
+
+  function play() {
+    if (timer) return stop();
+    if (call().step === call().events.length - 1) show(0);
+    byId("play").textContent = "stop";
+    byId("play").setAttribute("aria-label", "Stop");
+    timer = setInterval(() => (call().step < call().events.length - 1 ? show(call().step + 1) : stop()), 250);
+  }
+
+  function nextFunction() {
+    const on = call().events.find((event) => event.number > call().step && event.kind !== "instruction");
+    if (on) show(on.number);
+  }
+
+  const GO = {
+    first: () => show(0), back: () => show(call().step - 1), on: () => show(call().step + 1),
+    last: () => show(call().events.length - 1), play, event: nextFunction,
+  };
+
+  data.calls.forEach((shown, n) => {
+    const tab = document.createElement("button");
+    tab.type = "button";
+    tab.id = "tab" + n;
+    tab.textContent = shown.title;
+    tab.setAttribute("role", "tab");
+    tab.setAttribute("aria-controls", "panel");
+    if (!shown.trace.verdict.holds && shown.trace.verdict.failures.length) tab.classList.add("bad");
+    tab.addEventListener("click", () => open(n, 0));
+    byId("tabs").append(tab);
+  });
+  byId("tabs").addEventListener("keydown", (event) => {
+    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!by) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const next = (current + by + data.calls.length) % data.calls.length;
+    open(next, 0);
+    byId("tab" + next).focus();
+  });
+  slider.addEventListener("input", () => { stop(); show(Number(slider.value)); });
+  steps.addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (button) { stop(); show(Number(button.dataset.n)); }
+  });
+  byId("player").querySelector(".buttons").addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (!button) return;
+    if (button.dataset.go !== "play") stop();
+    GO[button.dataset.go]();
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.altKey || event.ctrlKey || event.metaKey || event.defaultPrevented) return;
+    const on = event.target;
+    if (on === slider || on.closest("select, textarea, .pane, .wide, pre")) return;
+    const go = { ArrowRight: GO.on, ArrowLeft: GO.back, Home: GO.first, End: GO.last, n: GO.event }[event.key];
+    if (go) { event.preventDefault(); stop(); go(); }
+    else if (event.key === " " && !on.closest("button, summary, a, input")) { event.preventDefault(); play(); }
+  });
+  document.querySelector(".framelist").addEventListener("toggle", () => { byId("table").innerHTML = picture.table(); });
+  byId("emitted").addEventListener("click", (event) => {
+    const line = event.target.closest("li[data-t]");
+    if (line) template(line.dataset.t, Number(line.dataset.l), true);
+  });
+  if (byId("which")) byId("which").addEventListener("change", (event) => template(event.target.value, 0, false));
+
+  const theme = byId("theme");
+  const themes = ["auto", "dark", "light"];
+  function choose(name) {
+    if (name === "auto") document.documentElement.removeAttribute("data-theme");
+    else document.documentElement.dataset.theme = name;
+    theme.textContent = "Theme: " + name;
+    try { localStorage.setItem("lpgen-theme", name); } catch { /* no storage for a file */ }
+  }
+  theme.hidden = false;
+  theme.addEventListener("click", () => choose(themes[(themes.indexOf(theme.textContent.slice(7)) + 1) % 3]));
+  let stored = null;
+  try { stored = localStorage.getItem("lpgen-theme"); } catch { /* no storage for a file */ }
+  choose(themes.includes(stored) ? stored : "auto");
+
+  if (data.calls.length) {
+    const at = /^#c(\d+)s(\d+)$/.exec(location.hash);
+    const number = at && Number(at[1]) < data.calls.length ? Number(at[1]) : 0;
+    open(number, at ? Number(at[2]) : 0);
+  }
+})();
