@@ -17,11 +17,12 @@ HEADER_BYTES = 32
 PARAMETER_SAVE_AREA = 32
 FRAME_FOR_B_BYTES = 32
 GRAPH_FRAME_BYTES = 112
+RESULTS_FRAME_BYTES = 48
 LIVEPATCH_FRAME_BYTES = 24
 REGISTER_SLOTS = 8
 FIRST_ARGUMENT = 3
 
-A, B, REGS, GRAPH, LIVEPATCH = "a", "b", "pt_regs", "graph", "livepatch"
+A, B, REGS, GRAPH, RESULTS, LIVEPATCH = "a", "b", "pt_regs", "graph", "results", "livepatch"
 INTERRUPT, OTHER = "interrupt", "other"
 
 
@@ -106,6 +107,12 @@ def graph_frame() -> Frame:
     return Frame(GRAPH, "frame for the graph hook", GRAPH_FRAME_BYTES, slots)
 
 
+def results_frame() -> Frame:
+    """Return the frame around ftrace_return_to_handler, from 5.18 on where there is no pt_regs for it: B's results."""
+    slots = (*header("LR save", "ftrace_return_to_handler's", "r2 of B"), Slot(32, 8, "r3"), Slot(40, 8, "r4"))
+    return Frame(RESULTS, "frame for B's results", RESULTS_FRAME_BYTES, slots)
+
+
 def livepatch_frame() -> Frame:
     """Return a frame on the livepatch stack (contract section 4, L2)."""
     return Frame(
@@ -139,4 +146,6 @@ def pushed_frame(kernel: Kernel, size: int) -> Frame:
         return frame_for_b()
     if size == GRAPH_FRAME_BYTES and "graph_hook" in kernel.features:
         return graph_frame()
+    if size == RESULTS_FRAME_BYTES and {"return_to_handler", "return_regs"} & kernel.features == {"return_to_handler"}:
+        return results_frame()
     return other_frame(size)

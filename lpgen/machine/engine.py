@@ -64,6 +64,8 @@ _ACCESSES = {
 PAGE = 0x10000
 # More basic blocks than any way through the code under test has: a run that gets here does not end.
 MAX_BLOCKS = 4000
+# More traced instructions and accesses than any way has, from one stop to the next: 4000 long blocks fill the memory.
+MAX_STEPS = 50_000
 
 
 @dataclass(slots=True)
@@ -344,7 +346,10 @@ class Engine:
         self._countdown = boundary
 
     def resume(self, state: State) -> Stop:
-        """Run from ``state`` to the next stop. Whatever the guest does ends in a Stop, within MAX_BLOCKS blocks."""
+        """Run from ``state`` to the next stop. Whatever the guest does ends in a Stop, within MAX_BLOCKS blocks.
+
+        Where steps are traced it ends within MAX_STEPS of them, too.
+        """
         self._why = None
         self._blocks = 0
         self.write(self._block, state.pack())
@@ -476,6 +481,9 @@ class Engine:
 
     def _on_around(self, uc: Any, address: int, size: int, _: Any) -> None:
         if self._trace is not None:
+            if len(self._trace) >= MAX_STEPS:
+                self._stop("runaway", address)
+                return
             values = self._registers_now.read()
             self._trace.append(Step("insn", address, values[:32], values[32], values[33], values[34]))
 

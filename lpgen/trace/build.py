@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from lpgen.assembly import Unit
 from lpgen.assembly.disassembly import disassemble
+from lpgen.assembly.flow import branch_target
 from lpgen.contract.route import NAMES as GATES
 from lpgen.contract.suite import Suite
 from lpgen.kernel.frames import INTERRUPT as INTERRUPTED
@@ -87,7 +88,8 @@ class _Builder:
         self._memory = {address: bytearray(memory) for address, memory in recording.memory.items()}
         self._state: State | None = None
         self._pending: dict[int, Departure] = {}
-        self._last: dict[int, Gate | None] = {}
+        self._scratch: list[tuple[Event, Access]] = []
+        self._later: dict[int, list[Written]] = {}
 
     # Memory as it is at the event that is being made
 
@@ -117,6 +119,7 @@ class _Builder:
             if isinstance(part, Departure):
                 self._pending[part.trip.thread.number] = part
                 continue
+            self.names.on = part.thread.number
             stack = self.names.stacks[part.thread.number]
             # An interrupt's stack has the livepatch stack of the task that it interrupts.
             stack.thread = part.thread
@@ -124,15 +127,37 @@ class _Builder:
             self._run(part, stack)
             self._after(part, stack)
         self._add_ways()
+        self._add_what_frames_show()
+
+    def _add_what_frames_show(self) -> None:
+        """Give the events what they wrote below every frame where a later frame comes to lie: it shows through."""
+        covered = {
+            address
+            for first, end in {(placed.address, placed.end) for event in self.events for placed in event.frames}
+            for address in range(first & ~7, end, 8)
+        }
+        covered |= {access.address & ~7 for event in self.events for access in event.memory}
+        for event, access in self._scratch:
+            if access.address in covered:
+                event.scratch -= access.size
+                event.memory.append(access)
 
     def _add_ways(self) -> None:
         """Note of each branch where it went: what the text names may be what ftrace patched over."""
+        patched = {
+            address: branch_target(int.from_bytes(original, "little"), address)
+            for points in self.world.patches.values()
+            for address, original, _ in points
+        }
         last: dict[int, Event] = {}
         for event in self.events:
             before = last.get(event.thread.number)
-            if before is not None and before.kind == INSTRUCTION and before.text[:1] == "b":
+            if before is not None and before.kind == INSTRUCTION and before.text[:1] == "b" and event.kind != INTERRUPT:
                 on = event.address == before.address + 4 and not _ALWAYS.match(before.text)
-                before.notes.append("not taken" if on else f"to {event.symbol or event.actor}")
+                where = event.actor if event.actor.endswith("'s body") else event.symbol or event.actor
+                by = "patched, " if patched.get(before.address, event.address) != event.address else ""
+                if where or on:
+                    before.notes.append("not taken" if on else f"{by}to {where}")
             last[event.thread.number] = event
 
     def _event(self, kind: str, stack: Stack, text: str) -> Event:
@@ -151,9 +176,10 @@ class _Builder:
         """Make the event of what was done before ``run``: a call is made, or a function goes on."""
         departure = self._pending.pop(run.thread.number, None)
         reached = run.start
+        written = self._own_writes(run)
         if departure is not None:
             trip = departure.trip
-            outer = next((w.after for w in run.written if w.address == trip.frame), None) or self._read(trip.frame)
+            outer = next((w.after for w in written if w.address == trip.frame), None) or self._read(trip.frame)
             who = self.names.owner(trip)
             self.names.depart(trip, max(outer - trip.frame, 32))
             if trip.relation == "sibling" and stack.acting:
@@ -169,12 +195,25 @@ class _Builder:
             stack.pop_below(run.start.gpr[1])
         if self._state is not None:
             event.registers = list(self._changes(self._state, run.start))
-        self._writes(event, run.written, stack)
+        self._writes(event, written, stack)
         if departure is None:
             changed = [one.register for one in self._changes(reached, run.start)]
             event.text = return_said(event, who, changed)
         self._state = run.start
         self._finish(event, stack, run.start.gpr[1])
+
+    def _own_writes(self, run: Run) -> list[Written]:
+        """Return what the functions of the run's thread wrote; another's, on its own stack, wait for its next run."""
+        thread = run.thread
+        own = self._later.pop(thread.number, [])
+        others = [t for t in self.world.threads if t.number != thread.number]
+        for one in run.written:
+            stack = next((t for t in others if t.base <= one.address < t.top), None)
+            if stack is None or self._in_livepatch(thread, one.address):
+                own.append(one)
+            else:
+                self._later.setdefault(stack.number, []).append(one)
+        return own
 
     def _writes(self, event: Event, written: Sequence[Written], stack: Stack) -> None:
         """Put into ``event`` what a function wrote: by name, or counted where it is below every frame."""
@@ -184,20 +223,13 @@ class _Builder:
             below = thread.base <= one.address < lowest and not self._in_livepatch(thread, one.address)
             below |= any(p.frame.kind == INTERRUPTED and p.address < one.address < p.end for p in stack.frames)
             self._write(one.address, 8, one.after)
+            name, means = self.names.memory(one.address), self.names.value(one.after)
+            access = Access("store", one.address, 8, one.after, one.before, name, means)
             if below:
                 event.scratch += 8
-                continue
-            event.memory.append(
-                Access(
-                    "store",
-                    one.address,
-                    8,
-                    one.after,
-                    one.before,
-                    self.names.memory(one.address),
-                    self.names.value(one.after),
-                )
-            )
+                self._scratch.append((event, access))
+            else:
+                event.memory.append(access)
 
     def _in_livepatch(self, thread: Thread, address: int) -> bool:
         return thread.livepatch <= address < max(self._read(thread.sp_address), thread.sp_start)
@@ -241,14 +273,21 @@ class _Builder:
         for (step, accesses), after in zip(grouped, following, strict=True):
             self._instruction(step, accesses, after, stack)
         if grouped:
-            self._unseen(run.start, end)
+            self._unseen(run.start, end, len(grouped))
         self._state = end
 
-    def _unseen(self, start: State, end: State) -> None:
-        """Give the last instruction what only shows where the guest stops: XER, MSR, FPRs and VRs."""
-        event = self.events[-1]
+    def _unseen(self, start: State, end: State, count: int) -> None:
+        """Give XER and MSR to the instruction that moved to them, FPRs and VRs to the last one: they show at the end.
+
+        ``count`` is how many instructions there were.
+        """
         seen = {f"r{n}" for n in range(32)} | {"lr", "ctr", "cr"}
-        event.registers += [one for one in self._changes(start, end) if one.register not in seen]
+        own = self.events[-count:]
+        for change in self._changes(start, end):
+            if change.register not in seen:
+                to = f"mt{change.register}"
+                moved = (event for event in reversed(own) if event.text.startswith(to))
+                next(moved, own[-1]).registers.append(change)
 
     def _instruction(self, step: Step, accesses: list[Step], after: Step, stack: Stack) -> None:
         world = self.world
@@ -257,7 +296,7 @@ class _Builder:
         line = world.image.line_at(step.pc)
         first, end = world.text
         event.origin = TRAMPOLINES if first <= step.pc < end else AROUND
-        event.symbol = (world.name_of(step.pc) if event.origin == TRAMPOLINES else "") or self.names.value(step.pc)
+        event.symbol = world.name_of(step.pc) if event.origin == TRAMPOLINES else self.names.place(step.pc)
         word = int.from_bytes(world.engine.read(step.pc, 4), "little")
         if line is not None:
             event.text = " ".join(line.text.replace("%r", "r").split())
@@ -300,7 +339,7 @@ class _Builder:
             return
         event = self._event(ENTER, stack, "")
         event.address = self._gate_address(gate)
-        event.symbol = self.names.value(event.address) if event.address else ""
+        event.symbol = self.names.place(event.address) if event.address else ""
         if gate.kind == "back":
             while stack.calls:
                 trip, event.actor = stack.calls.pop()

@@ -19,7 +19,7 @@ from lpgen.machine.world import World
 
 # Smaller values stand for too much to be called by the argument that has them.
 _SMALLEST_ARGUMENT = 0x10000
-_CALLERS = {"tracer": "tracer", "interrupt": "handler", "beside": "A of the other thread"}
+_CALLERS = {"tracer": "tracer", "interrupt": "interrupt handler", "beside": "A2"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +45,29 @@ class Placed:
 class Stack:
     """A thread's stack, the innermost last of each: the calls under way with who made them, the frames, who acts.
 
-    Who acts is there with the registers that it was reached with.
+    Who acts is there with the registers that it was reached with. ``cut`` is the frame that r1 points into, with only
+    the rest of it among ``frames``.
     """
 
     thread: Thread
     calls: list[tuple[Trip, str]] = field(default_factory=list)
     frames: list[Placed] = field(default_factory=list)
     acting: list[tuple[str, State]] = field(default_factory=list)
+    cut: Placed | None = None
+
+    def raised(self, r1: int) -> None:
+        """Note that an instruction raised r1: what is below is gone."""
+        popped = None
+        while self.frames and self.frames[-1].address < r1:
+            popped = self.frames.pop()
+        self.cut = None
+        if popped is not None and r1 < popped.end:
+            self.cut = popped
+            self.frames.append(Placed(r1, frames.other_frame(popped.end - r1)))
 
     def pop_below(self, r1: int) -> None:
         """Forget the frames below ``r1``."""
+        self.cut = None
         while self.frames and self.frames[-1].address < r1:
             self.frames.pop()
 
@@ -81,12 +94,15 @@ class Names:
     def __init__(self, world: World, trip: Trip) -> None:
         self.world = world
         self.stacks = {thread.number: Stack(thread) for thread in world.threads}
+        self.on = trip.thread.number
         self._titles: dict[int, str] = {}
         self._functions: dict[str, int] = {}
         self._arguments: dict[int, str] = {}
         self._highest: dict[int, int] = {}
         self._data = dict(self._data_names())
         self._regs = frozenset(m.pt_regs for one in all_trips(trip) for m in one.moments if m.pt_regs)
+        self._room = world.offsets["GPR0"] - frames.HEADER_BYTES
+        self._add_module_stubs()
         for one in all_trips(trip):
             self._add_functions(one)
 
@@ -95,6 +111,10 @@ class Names:
         for kind, function in places:
             if function.gep not in self._titles:
                 self._add_function(kind, function)
+
+    def _add_module_stubs(self) -> None:
+        for (home, symbol), address in self.world.module_stubs.items():
+            self._titles[address] = f"the stub for {symbol} in {HOMES[home]}"
 
     def _add_function(self, kind: str, function: Function) -> None:
         self._functions[kind] = number = self._functions.get(kind, 0) + 1
@@ -120,8 +140,13 @@ class Names:
         """Return who made the call: A, or the function that a call inside another one comes from."""
         if trip.relation in ("inner", "sibling"):
             stack = self.stacks[trip.thread.number]
-            return stack.acting[-1][0] if stack.acting else "C"
+            return stack.acting[-1][0].removesuffix("'s body") if stack.acting else "C"
         return _CALLERS.get(trip.relation, "A")
+
+    def _nearest(self) -> Iterator[Stack]:
+        """Yield the stacks, the one that runs now (``on``, its thread's number) first: an address may be in use twice."""
+        yield self.stacks[self.on]
+        yield from (stack for number, stack in self.stacks.items() if number != self.on)
 
     # Following the call
 
@@ -132,7 +157,8 @@ class Names:
         if trip.relation != "sibling":
             doublewords = placement.parameter_save_area_size // 8
             frame = frames.frame_of_a(doublewords, argument_names(placement))
-            stack.pop_below(trip.frame)
+            # The frame of an earlier call from the same function is gone.
+            stack.pop_below(trip.frame + size)
             stack.frames.append(Placed(trip.frame, replace(frame, size=size), self.owner(trip)))
         stack.calls.append((trip, self.owner(trip)))
         image = encode(placement, trip.plan.values, trip.a.gpr[3] if placement.hidden is not None else 0)
@@ -149,7 +175,11 @@ class Names:
     def moved(self, stack: Stack, before: int, r1: int) -> None:
         """Note that an instruction moved r1: a frame was pushed, or frames were popped."""
         if r1 > before:
-            stack.pop_below(r1)
+            stack.raised(r1)
+            return
+        if stack.cut is not None and stack.cut.address == r1:
+            # Back in the frame that r1 was raised into.
+            stack.frames[-1], stack.cut = stack.cut, None
             return
         kernel = self.world.kernel
         base = kernel.offsets["GPR0"]
@@ -200,13 +230,21 @@ class Names:
             if placed.address <= address < placed.end:
                 slot = placed.frame.slot_at(address - placed.address)
                 if slot is None:
-                    return f"{address - placed.address}({placed.name})"
+                    return self._unnamed(placed, address - placed.address)
                 if slot.name.startswith("pt_regs."):
                     return slot.name
                 return f"{placed.owner}'s {slot.name}" if placed.owner else f"{placed.name}: {slot.name}"
         if stack.frames and address < stack.frames[-1].address:
             return f"{address - stack.frames[-1].address}({stack.frames[-1].name})"
         return f"{stack.thread.top - address} bytes below the top of the {stack.thread.name} stack"
+
+    def _unnamed(self, placed: Placed, offset: int) -> str:
+        """Return what ``offset`` of a frame is called that none of its slots holds."""
+        number, inside = divmod(offset - frames.HEADER_BYTES, 8)
+        if placed.frame.kind == frames.REGS and not inside and 0 <= offset - frames.HEADER_BYTES < self._room:
+            # ELFv2 2.2.2: behind the header, and in front of pt_regs.
+            return f"{placed.name}: local variable space, doubleword {number + 1}"
+        return f"{offset}({placed.name})"
 
     def _data_names(self) -> Iterator[tuple[int, str]]:
         world, offsets = self.world, self.world.offsets
@@ -223,16 +261,22 @@ class Names:
                 if entry.name.startswith("FTRACE_OPS_"):
                     yield world.ground.ops + OPS_SPACING * home + entry.value, f"ops.{entry.field}"
 
+    def place(self, address: int) -> str:
+        """Return what the instruction at ``address`` is called, "" if it has no name."""
+        name = self.value(address)
+        into = name.removeprefix("return address into ")
+        return f"{into}, behind the call" if into != name else name
+
     def value(self, value: int) -> str:
         """Return what ``value`` is called, "" if it has no name."""
         if value in self._titles:
             return self._titles[value]
-        for stack in self.stacks.values():
+        for stack in self._nearest():
             for trip, owner in reversed(stack.calls):
                 if trip.relation != "sibling" and value in (trip.site.call, trip.site.returns):
                     return f"return address into {owner}" if value == trip.site.returns else f"the call in {owner}"
         base = self.world.offsets["GPR0"]
-        for stack in self.stacks.values():
+        for stack in self._nearest():
             thread = stack.thread
             if value == thread.info:
                 return "thread_info"
