@@ -59,8 +59,22 @@ def command() -> int:
             click.echo(f"  {tool} not found: no {use} (Debian: apt-get install {package})")
         else:
             click.echo(f"  {tool} {_version(path)}")
+    _list_packs()
     click.echo("lpgen works here" if good else "lpgen does NOT work here")
     return 0 if good else 1
+
+
+def _list_packs() -> None:
+    """Print the installed template packs, and what is wrong with one."""
+    from lpgen.source.packs import offered
+
+    packs = offered()
+    click.echo("Template packs" if packs else "Template packs: none")
+    for pack in packs:
+        try:
+            click.echo(f"  {pack.name} ({pack.distribution}): {pack.resolved().directory}")
+        except LpgenError as error:
+            click.echo(f"  BROKEN  {error}")
 
 
 def _engine(name: str, module: str) -> bool:

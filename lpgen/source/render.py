@@ -19,6 +19,7 @@ from jinja2.parser import Parser
 
 from lpgen import resources
 from lpgen.errors import LpgenError, Place
+from lpgen.source.packs import Templates, directory_of
 
 SHIPPED_PREFIX = "lpgen/"
 
@@ -191,15 +192,16 @@ def check_templates_dir(directory: Path) -> None:
     )
 
 
-def render(name: str, context: Mapping[str, object], *, templates_dir: Path | None = None) -> Rendered:
+def render(name: str, context: Mapping[str, object], *, templates_dir: Templates | None = None) -> Rendered:
     """Render the template ``name`` with ``context``.
 
     ``templates_dir`` is searched before the shipped templates. Raises LpgenError with template:line for a syntax
     error, an undefined name, a missing template and any other error raised while rendering.
     """
-    if templates_dir is not None:
-        check_templates_dir(templates_dir)
-    environment = _shipped_environment() if templates_dir is None else _environment(templates_dir)
+    directory = None if templates_dir is None else directory_of(templates_dir)
+    if directory is not None:
+        check_templates_dir(directory)
+    environment = _shipped_environment() if directory is None else _environment(directory)
     names: list[str] = environment.globals["_marked_templates"]  # type: ignore[assignment]
     try:
         text = environment.get_template(name).render(context)
