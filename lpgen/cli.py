@@ -28,6 +28,7 @@ COMMANDS = {
     "diff": "Show what changed between two kernels: contract, offsets, code.",
     "offsets": "Show or convert the asm-offsets constants.",
     "cost": "Count instructions, loads and stores on each way through the trampolines.",
+    "new": "Start a pack of templates of your own: a small Python project.",
     "doctor": "Check that the engines work on this machine.",
 }
 
