@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -16,6 +17,8 @@ from lpgen.commands.options import (
     templates_option,
 )
 from lpgen.errors import LpgenError
+from lpgen.kernel.generations import Kernel, settings_of
+from lpgen.kernel.options import parse_setting
 from lpgen.report.files import STDOUT, make_directory, read_text, write_all_atomic, write_out
 from lpgen.source.emit import banner, emit_source
 
@@ -31,6 +34,7 @@ Examples:
   lpgen emit --out - --style standalone | powerpc64le-linux-gnu-as -o entry.o -
   lpgen emit --config CONFIG_FUNCTION_GRAPH_TRACER=n --out entry_64.S
   lpgen emit --all --out-dir out/                the whole kernel change
+  lpgen emit --templates mine --watch            again, and judged, at each save of a template
 """
 
 
@@ -44,6 +48,13 @@ Examples:
 @click.option("--diff", "against", metavar="FILE", help="Write nothing: show the changes to FILE; exit with 1 if any.")
 @click.option("--all", "everything", is_flag=True, help="Write what goes with it too: asm-offsets.h and asm-offsets.c.")
 @click.option("--out-dir", metavar="DIR", help=f"Where --all writes.  [default: {DEFAULT_DIR}]")
+@click.option(
+    "--watch",
+    "watching",
+    is_flag=True,
+    help="Write the file and judge it, and do so again whenever a template, or a file of --offsets or --config, is"
+    " saved; Ctrl-C ends it.",
+)
 @kernel_options
 @style_option
 @templates_option
@@ -53,6 +64,7 @@ def command(
     against: str | None,
     everything: bool,
     out_dir: str | None,
+    watching: bool,
     version: str | None,
     config: tuple[str, ...],
     offsets: str | None,
@@ -73,8 +85,14 @@ def command(
         raise LpgenError("--diff writes nothing", hint=f"leave out {'--all' if everything else '--out'}")
     if out_dir == "":
         raise LpgenError("--out-dir names no directory", hint="give a directory's name")
+    if watching and (everything or against is not None or out in STDOUT):
+        what = "--all" if everything else "--diff" if against is not None else "--out -"
+        raise LpgenError(f"--watch writes one file: leave out {what}")
     kernel = chosen_kernel(version, config, offsets, vmlinux, build)
     directory = templates_dir(templates)
+    if watching:
+        say_notes(kernel)
+        _watch(kernel, out, ifdef, version, config, offsets, vmlinux, build, style, templates)
     text = emit_source(kernel, style=style, templates_dir=directory, ifdef=ifdef).text
     if against is not None:
         say_notes(kernel)
@@ -100,6 +118,41 @@ def command(
         click.echo(f"{where / name}: {_summary(content)}", err=True)
     say_notes(kernel)
     return 0
+
+
+def _watch(
+    kernel: Kernel,
+    out: str | None,
+    ifdef: bool,
+    version: str | None,
+    config: tuple[str, ...],
+    offsets: str | None,
+    vmlinux: str | None,
+    build: str | None,
+    style: str,
+    templates: str | None,
+) -> NoReturn:
+    """Emit and judge at each change."""
+    from lpgen.api import command_line
+    from lpgen.commands.watching import Watched, watch
+
+    if out == "":
+        raise LpgenError("--out names no file", hint="give a file's name")
+    target = Path(out if out is not None else f"{DEFAULT_DIR}/{kernel.file_name}")
+    files = [Path(name) for name in (offsets, *(name for name in config if parse_setting(name) is None)) if name]
+    watched = Watched(
+        kernel=lambda: chosen_kernel(version, config, offsets, vmlinux, build),
+        out=target,
+        templates=templates_dir(templates),
+        files=tuple(files),
+        style=style,
+        ifdef=ifdef,
+        command=command_line(version, settings_of(kernel), offsets, style, templates, vmlinux=vmlinux, build=build),
+    )
+    watched.directories()
+    if out is None:
+        make_directory(Path(DEFAULT_DIR))
+    watch(watched)
 
 
 def _show_diff(against: str, name: str, text: str) -> int:
