@@ -14,7 +14,9 @@ import pytest
 from lpgen.resources import template_names
 
 ROOT = Path(__file__).parent.parent
-DATA = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "lpgen").rglob("*") if path.suffix in {".toml", ".h"})
+DATA = sorted(
+    str(path.relative_to(ROOT)) for path in (ROOT / "lpgen").rglob("*") if path.suffix in {".toml", ".h", ".j2"}
+)
 
 
 def _build(kind: str, directory: Path, tree: Path = ROOT) -> Path:

@@ -133,8 +133,13 @@ def _watch(
     templates: str | None,
 ) -> NoReturn:
     """Emit and judge at each change."""
-    from lpgen.api import command_line
     from lpgen.commands.watching import Watched, watch
+
+    def command() -> str:
+        # Loads the engines: not before Ctrl-C is heeded at the right moments.
+        from lpgen.api import command_line
+
+        return command_line(version, settings_of(kernel), offsets, style, templates, vmlinux=vmlinux, build=build)
 
     if out == "":
         raise LpgenError("--out names no file", hint="give a file's name")
@@ -147,7 +152,7 @@ def _watch(
         files=tuple(files),
         style=style,
         ifdef=ifdef,
-        command=command_line(version, settings_of(kernel), offsets, style, templates, vmlinux=vmlinux, build=build),
+        command=command,
     )
     watched.directories()
     if out is None:

@@ -52,7 +52,7 @@ class Watched:
     files: tuple[Path, ...]
     style: str
     ifdef: bool
-    command: str
+    command: Callable[[], str]
 
     def directories(self) -> list[Path]:
         """Return the directories with templates. Raises LpgenError when those are of an installed lpgen."""
@@ -163,7 +163,7 @@ class _Rounds:
             line = round_line(verdict, total, time.monotonic() - started)
             self.said = line
             _say(_coloured(line, bad=not verdict.holds))
-            result = Result.of(verdict, unit, watched.command)
+            result = Result.of(verdict, unit, watched.command())
             for failure in verdict.failures:
                 if failure.finding.statement not in shown:
                     shown.add(failure.finding.statement)
