@@ -42,6 +42,11 @@ def read_template(name: str) -> str:
     return read_data(f"templates/{name}")
 
 
+def checkout_templates() -> Path | None:
+    """Return the directory of the shipped templates in a checkout, None for an installed copy."""
+    return _CHECKOUT_TEMPLATES if _in_checkout() else None
+
+
 def template_names() -> list[str]:
     """Return the names of the shipped templates, sorted, as ``read_template`` takes them."""
     if _in_checkout():

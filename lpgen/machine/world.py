@@ -8,7 +8,7 @@ store, a swapped slot, an off-by-8 and a short access are all seen.
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from random import Random
 
 from lpgen.assembly import Unit
@@ -158,11 +158,6 @@ class World:
         if "mcount" in self.kernel.features:
             found[MCOUNT] = "_mcount"
         return found
-
-    @property
-    def module_stubs(self) -> Mapping[tuple[int, str], int]:
-        """Addresses of the modules' stubs, by home and the symbol that each leads to."""
-        return self._stubs
 
     @property
     def code_around(self) -> Iterator[tuple[int, int]]:
