@@ -17,6 +17,7 @@ from lpgen.machine.code import OOL_CODE_BYTES, module_stub
 from lpgen.machine.engine import PAGE
 from lpgen.machine.trip import Trip
 from lpgen.machine.world import World
+from lpgen.resources import SHIPPED, template_path
 
 _SYMBOL = struct.Struct("<IBBHQQ")
 _GLOBAL, _OBJECT, _FUNC = 1 << 4, 1, 2
@@ -172,11 +173,12 @@ def _sequences(world: World, marks: list[Mark]) -> list[tuple[list[SourceRow], i
 def _source(line: Line) -> tuple[str, int] | None:
     """Return file and line: of the text that was handed in if it is a file here, of the template otherwise."""
     places = [place for place in (line.place, line.template) if place is not None and place.line is not None]
-    here = next((place for place in places if _is_file(place)), places[0] if places else None)
-    if here is None or here.line is None:
-        return None
-    path = Path(here.file)
-    return (str(path.absolute()) if _is_file(here) else here.file), here.line
+    for place in places:
+        path = Path(place.file) if _is_file(place) else template_path(place.file.removeprefix(SHIPPED))
+        if path is not None and place.line is not None:
+            return str(path.absolute()), place.line
+    first = places[0] if places else None
+    return None if first is None or first.line is None else (first.file, first.line)
 
 
 def _is_file(place: Place) -> bool:
