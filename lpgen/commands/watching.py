@@ -160,7 +160,7 @@ class _Rounds:
         total = default_callers(kernel)
         shown = set[str]()
         for verdict in rounds(kernel, unit, self.killers, self._ticks(seen)):
-            line = round_line(verdict, total, time.monotonic() - started)
+            line = round_line(verdict, total, time.monotonic() - started, ifdef=watched.ifdef)
             self.said = line
             _say(_coloured(line, bad=not verdict.holds))
             result = Result.of(verdict, unit, watched.command())

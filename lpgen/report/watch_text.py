@@ -7,11 +7,14 @@ from lpgen.report.result import Result
 from lpgen.report.terminal import failure_head
 
 
-def round_line(verdict: Verdict, total: int, seconds: float) -> str:
-    """Return the verdict on the callers that were run so far of ``total``, ``seconds`` after the change was noticed."""
+def round_line(verdict: Verdict, total: int, seconds: float, *, ifdef: bool = False) -> str:
+    """Return the verdict on the callers that were run so far of ``total``, ``seconds`` after the change was noticed.
+
+    ``ifdef``: the text is for other options too, which were not run.
+    """
     whole = verdict.callers >= total
-    callers = f"{verdict.callers:,} callers" if whole else f"{verdict.callers:,} of {total:,} callers so far"
-    ran = f"({callers}, {seconds:.2f} s)"
+    ran = f"{verdict.callers:,} callers" if whole else f"{verdict.callers:,} of {total:,} callers"
+    ran = f"({ran}, {'these options only, ' if ifdef else ''}{seconds:.2f} s)"
     if verdict.broken:
         return f"BROKEN: {', '.join(verdict.broken)} {ran}"
     count, missing = len(verdict.statements), verdict.not_exercised

@@ -22,6 +22,7 @@ from lpgen.campaign.rounds import first_callers, killers_of, rounds
 from lpgen.commands.watching import Watched
 from lpgen.contract.suite import Suite, default_callers
 from lpgen.kernel.generations import kernel
+from lpgen.report.watch_text import round_line
 from tests.commands.tools import LPGEN, ROOT, Here, environment
 from tests.contract.must_fail import ALL
 
@@ -97,15 +98,13 @@ def test_save_break_mend_stop(tmp_path: Path, start: list[Program]) -> None:
     program = Program(tmp_path, "--templates", "own")
     start.append(program)
     first = program.until(r"holds: all 16 statements \(620 callers, \d+\.\d\d s\)")
-    assert re.search(
-        r"^\d\d:\d\d:\d\d holds so far: all 16 statements \(\d\d of 620 callers so far, ", first, re.MULTILINE
-    )
+    assert re.search(r"^\d\d:\d\d:\d\d holds so far: all 16 statements \(\d\d of 620 callers, \d", first, re.MULTILINE)
     good = program.out.read_text()
     assert "\x1b" not in first
 
     assert BROKEN != TEXT
     program.save(BROKEN)
-    said = program.until(r"BROKEN: [A-Z0-9, ]*\bL2\b.* so far")
+    said = program.until(r"BROKEN: [A-Z0-9, ]*\bL2\b.* of 620 callers, ")
     said += program.until(r"BROKEN: [A-Z0-9, ]*\bL2\b.* \(620 callers")
     assert program.out.read_text() != good
     line = TEXT[: TEXT.index("{% block pop %}")].count("\n") + 1
@@ -273,3 +272,19 @@ def test_killers_come_first() -> None:
     assert set(wrong.breaks) <= set(whole.broken)
     again = next(rounds(facts, unit, killers_of(whole)))
     assert again.broken == whole.broken
+
+
+def test_a_line_says_no_more_than_was_run() -> None:
+    from lpgen.api import trampolines
+
+    facts = kernel("4.7")
+    suite = Suite(facts, trampolines(facts))
+    said = round_line(suite.run([0, 1]), 620, 0.123)
+    assert re.fullmatch(r"holds so far: \d+ of 16 statements \(2 of 620 callers, 0\.12 s\)", said)
+    assert re.fullmatch(
+        r"NOT SHOWN: no caller exercised .*L4.* \(2 callers, 1\.00 s\)", round_line(suite.run([0, 1]), 2, 1)
+    )
+    whole = suite.run(first_callers(facts))
+    assert round_line(whole, whole.callers, 1, ifdef=True) == (
+        f"holds: all 16 statements ({whole.callers} callers, these options only, 1.00 s)"
+    )

@@ -129,7 +129,9 @@ def test_the_plugin_takes_the_name(site: Site, pytester: pytest.Pytester) -> Non
     ran = pytester.runpytest_inprocess(*PLUGIN, "-v")
     ran.assert_outcomes(passed=17)
     ran.stdout.fnmatch_lines(["*::first::T1 PASSED*", "*test_own.py::test_own PASSED*"])
-    (site.directory / "p/templates/ftrace_stub.S.j2").write_text(STUB.replace("/* mine */", "\tli\tr1, 0"))
+    (site.directory / "p/templates/ftrace_stub.S.j2").write_text(
+        STUB.replace("{{ super() }}", '{{ asm.entry("ftrace_stub") }}\n\tli\tr1, 0\n\tblr\n')
+    )
     ran = pytester.runpytest_inprocess(*PLUGIN)
     ran.stdout.fnmatch_lines(["  again        lpgen verify --kernel 4.7 --templates first --plan *"])
     pytester.makeini("[pytest]\nlpgen_templates = frist\n")
