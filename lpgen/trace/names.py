@@ -144,7 +144,7 @@ class Names:
         return _CALLERS.get(trip.relation, "A")
 
     def _nearest(self) -> Iterator[Stack]:
-        """Yield the stacks, the one that runs now (``on``, its thread's number) first: an address may be in use twice."""
+        """Yield the stacks, that of thread ``on``, which runs now, first: an address may be in use on several."""
         yield self.stacks[self.on]
         yield from (stack for number, stack in self.stacks.items() if number != self.on)
 
@@ -174,7 +174,12 @@ class Names:
 
     def moved(self, stack: Stack, before: int, r1: int) -> None:
         """Note that an instruction moved r1: a frame was pushed, or frames were popped."""
-        if r1 > before:
+        if not stack.thread.base <= r1 < stack.thread.top:
+            # No frame is there; those on the stack are there still.
+            return
+        if stack.frames and not stack.thread.base <= before < stack.thread.top:
+            before = stack.frames[-1].address
+        if r1 >= before:
             stack.raised(r1)
             return
         if stack.cut is not None and stack.cut.address == r1:
