@@ -63,7 +63,8 @@ class Stack:
         self.cut = None
         if popped is not None and r1 < popped.end:
             self.cut = popped
-            self.frames.append(Placed(r1, frames.other_frame(popped.end - r1)))
+            rest = Frame(frames.OTHER, f"{r1 - popped.address}({popped.name})", popped.end - r1, ())
+            self.frames.append(Placed(r1, rest))
 
     def pop_below(self, r1: int) -> None:
         """Forget the frames below ``r1``."""
