@@ -384,6 +384,8 @@ class Engine:
         msr = self.uc.reg_read(ppc.UC_PPC_REG_MSR)
         self.uc.reg_write(ppc.UC_PPC_REG_MSR, MONITOR_MSR)
         why, self._why = self._why, None
+        # Behind a runaway the gate's own blocks would be too many, and end this run as well.
+        self._blocks = 0
         self.uc.emu_start(self._own_gate, self._exit)
         self._why = why
         stored, _ = State.unpack(self.read(self._block, BLOCK_BYTES))

@@ -68,7 +68,12 @@ def trace_lines(result: TraceResult, view: View, width: int = 80) -> Iterator[Te
     before: Event | None = None
     for row in rows(trace.events, fold=view.fold):
         first = row.events[0]
-        if first.kind != INSTRUCTION:
+        if row.rounds:
+            each = len(row.events) // row.rounds
+            said = f"... {row.rounds:,} more rounds of these {each:,} instructions; --unfold shows them"
+            yield Text.assemble((f"{first.number:>{_STEP - 2}}  ", FAINT), (said, WARNING))
+            heading = ("", "")
+        elif first.kind != INSTRUCTION:
             yield from _happened(first, width, several=several)
             heading = ("", "")
         else:

@@ -1,4 +1,4 @@
-"""Rows of alike loads and stores as one: the 32 saves of pt_regs are one line to a reader."""
+"""Rows of alike loads and stores as one: the 32 saves of pt_regs are one line to a reader; so are rounds of a loop."""
 
 from __future__ import annotations
 
@@ -10,33 +10,82 @@ from lpgen.trace.event import INSTRUCTION, Event
 
 # Fewer than this are read as they are.
 SHORTEST = 3
+# A loop of fewer rounds is read as it is.
+ROUNDS = 4
 _MOVE = re.compile(r"(\w+) ([rfv])(\d+), .*\((r\d+)\)")
 _NUMBERED = re.compile(r"^(.*?)(\d+)(\]?)$")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One event, or several instructions in a row that move registers to or from memory, each the next one."""
+    """One event, or several instructions in a row that move registers to or from memory, each the next one.
+
+    ``rounds`` is not 0 where ``events`` are that many rounds of a loop.
+    """
 
     events: tuple[Event, ...]
+    rounds: int = 0
 
     @property
     def folded(self) -> bool:
-        """True for more than one."""
-        return len(self.events) > 1
+        """True for more than one that are no loop."""
+        return len(self.events) > 1 and not self.rounds
 
 
 def rows(events: Sequence[Event], *, fold: bool = True) -> Iterator[Row]:
-    """Yield ``events`` in order, rows of SHORTEST alike ones and more as one unless ``fold`` is off."""
-    at = 0
+    """Yield ``events`` in order, rows of SHORTEST alike ones and more as one unless ``fold`` is off.
+
+    Of a loop the first round and the last one are there, those between are one row.
+    """
+    again = _again(events) if fold else {}
+    at = shown = 0
     while at < len(events):
-        end = at + 1
-        while fold and end < len(events) and _next_one(events[end - 1], events[end]):
-            end += 1
-        if end - at < SHORTEST:
-            end = at + 1
-        yield Row(tuple(events[at:end]))
-        at = end
+        length = again.get(at, len(events)) - at
+        rounds = _rounds(events, at, length) if at >= shown else 0
+        if rounds >= ROUNDS:
+            last = at + length * (rounds - 1)
+            first = events[at : at + length]
+            inside = 0
+            while inside < length:
+                row = _row(first, inside, fold=fold)
+                yield row
+                inside += len(row.events)
+            yield Row(tuple(events[at + length : last]), rounds - 2)
+            at, shown = last, last + length
+            continue
+        row = _row(events, at, fold=fold)
+        yield row
+        at += len(row.events)
+
+
+def _row(events: Sequence[Event], at: int, *, fold: bool) -> Row:
+    """Return the row that starts at ``at``."""
+    end = at + 1
+    while fold and end < len(events) and _next_one(events[end - 1], events[end]):
+        end += 1
+    return Row(tuple(events[at : end if end - at >= SHORTEST else at + 1]))
+
+
+def _again(events: Sequence[Event]) -> dict[int, int]:
+    """Return where each instruction is executed the next time, with nothing but instructions between."""
+    found: dict[int, int] = {}
+    last: dict[int, int] = {}
+    for at, event in enumerate(events):
+        if event.kind != INSTRUCTION:
+            last.clear()
+            continue
+        if event.address in last:
+            found[last[event.address]] = at
+        last[event.address] = at
+    return found
+
+
+def _rounds(events: Sequence[Event], at: int, length: int) -> int:
+    """Return how often the ``length`` instructions at ``at`` are executed in a row."""
+    end = at + length
+    while end < len(events) and events[end].kind == INSTRUCTION and events[end].address == events[end - length].address:
+        end += 1
+    return (end - at) // length
 
 
 def moved(event: Event) -> tuple[str, str, int, str] | None:

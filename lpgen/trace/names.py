@@ -63,7 +63,8 @@ class Stack:
         self.cut = None
         if popped is not None and r1 < popped.end:
             self.cut = popped
-            self.frames.append(Placed(r1, frames.other_frame(popped.end - r1)))
+            rest = Frame(frames.OTHER, f"{r1 - popped.address}({popped.name})", popped.end - r1, ())
+            self.frames.append(Placed(r1, rest))
 
     def pop_below(self, r1: int) -> None:
         """Forget the frames below ``r1``."""
@@ -102,7 +103,7 @@ class Names:
         self._data = dict(self._data_names())
         self._regs = frozenset(m.pt_regs for one in all_trips(trip) for m in one.moments if m.pt_regs)
         self._room = world.offsets["GPR0"] - frames.HEADER_BYTES
-        self._add_stubs()
+        self._add_module_stubs()
         for one in all_trips(trip):
             self._add_functions(one)
 
@@ -112,8 +113,8 @@ class Names:
             if function.gep not in self._titles:
                 self._add_function(kind, function)
 
-    def _add_stubs(self) -> None:
-        for (home, symbol), address in self.world.stubs.items():
+    def _add_module_stubs(self) -> None:
+        for (home, symbol), address in self.world.module_stubs.items():
             self._titles[address] = f"the stub for {symbol} in {HOMES[home]}"
 
     def _add_function(self, kind: str, function: Function) -> None:
@@ -144,7 +145,7 @@ class Names:
         return _CALLERS.get(trip.relation, "A")
 
     def _nearest(self) -> Iterator[Stack]:
-        """Yield the stacks, the one that runs now (``on``, its thread's number) first: an address may be used twice."""
+        """Yield the stacks, that of thread ``on``, which runs now, first: an address may be in use on several."""
         yield self.stacks[self.on]
         yield from (stack for number, stack in self.stacks.items() if number != self.on)
 
@@ -174,7 +175,12 @@ class Names:
 
     def moved(self, stack: Stack, before: int, r1: int) -> None:
         """Note that an instruction moved r1: a frame was pushed, or frames were popped."""
-        if r1 > before:
+        if not stack.thread.base <= r1 < stack.thread.top:
+            # No frame is there; those on the stack are there still.
+            return
+        if stack.frames and not stack.thread.base <= before < stack.thread.top:
+            before = stack.frames[-1].address
+        if r1 >= before:
             stack.raised(r1)
             return
         if stack.cut is not None and stack.cut.address == r1:

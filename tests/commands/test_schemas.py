@@ -322,6 +322,25 @@ def test_verify_is_broken(lpgen: Here, name: str) -> None:
     assert all(failure["symbol"] for failure in document["failures"])
 
 
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("--kernel", "4.7", "--patched", "--interrupt-at", "60:calls"),
+        ("--kernel", "6.12", "--caller", "int f(int, ..., double)"),
+        ("--kernel", "6.18", "--plan", "long f(long*2) seed=5 direct=2 home_b=1"),
+    ],
+)
+def test_trace(lpgen: Here, args: tuple[str, ...]) -> None:
+    assert _json(lpgen, "trace", *args)["verdict"]["holds"] is True
+
+
+@pytest.mark.parametrize("name", ["handler_loses_r2", "caller_compares_words", "caller_raises_r1_for_a_moment"])
+def test_trace_is_broken(lpgen: Here, name: str) -> None:
+    plan = "long f(long*9) seed=0 nip=patch twin"
+    document = _json(lpgen, "trace", _wrong(name), "--plan", plan, code=1)
+    assert [event["broken"] for event in document["events"] if "broken" in event]
+
+
 def test_prove(lpgen: Here) -> None:
     assert _json(lpgen, "prove", "--kernel", "4.7")["holds"] is True
     document = _json(lpgen, "prove", _wrong("caller_compares_words"), code=1)

@@ -16,11 +16,32 @@ from tests.trace.truth import check_truth, interrupted, unit_of, watcher_of
 
 VERSIONS = [version for generation, _, _ in spans() for version in versions_of(generation)]
 # One way of calling of each kind; a kernel has some of them.
-WAYS = """
-off edit-link inner recursion wander hardirq graph-edit kprobe-wander direct-pointer direct-tracer disabled early-module
-patched-pointer patched-spill patched-sleep patched-marker patched-sibling patched-sibling-stub patched-nested-twice
-patched-turns patched-softirq patched-interrupt-switch-nested patched-graph-nested interrupt-switch
-""".split()
+WAYS = [
+    "off",
+    "edit-link",
+    "inner",
+    "recursion",
+    "wander",
+    "hardirq",
+    "graph-edit",
+    "kprobe-wander",
+    "direct-pointer",
+    "direct-tracer",
+    "disabled",
+    "early-module",
+    "patched-pointer",
+    "patched-spill",
+    "patched-sleep",
+    "patched-marker",
+    "patched-sibling",
+    "patched-sibling-stub",
+    "patched-nested-twice",
+    "patched-turns",
+    "patched-softirq",
+    "patched-interrupt-switch-nested",
+    "patched-graph-nested",
+    "interrupt-switch",
+]
 NUMBER = re.compile(r"0x[0-9a-f]+")
 # What has no better name is so many bytes from something that has one.
 OFFSETS = re.compile(r"^-?\d+\(|frame of \d+ bytes| bytes below ")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import pairwise
 
 from lpgen.api import trampolines
 from lpgen.assembly import Unit
@@ -156,9 +157,9 @@ def check_frames(trace: Trace) -> None:
             assert thread.base <= placed.address < placed.end <= thread.top, (event.text, placed)
             assert placed.frame.size > 0
             ends = [(slot.offset, slot.offset + slot.size) for slot in placed.frame.slots]
-            assert all(a[1] <= b[0] for a, b in zip(ends, ends[1:], strict=False)), placed.frame
+            assert all(a[1] <= b[0] for a, b in pairwise(ends)), placed.frame
             assert not ends or ends[-1][1] <= placed.frame.size, placed.frame
-        for higher, lower in zip(frames, frames[1:], strict=False):
+        for higher, lower in pairwise(frames):
             assert lower.end <= higher.address, (event.number, event.text, frames)
         if event.origin == TRAMPOLINES or event.kind == ENTER:
             assert frames[-1].address == event.r1, (event.number, event.text)
