@@ -170,7 +170,7 @@ class _Given:
         unit = trampolines(
             facts,
             style=self.style,
-            templates=find_templates(self.templates) if isinstance(self.templates, str) else self.templates,
+            templates=self.templates,
             source=self.source,
             text=self.text,
             entries=self.entries,
@@ -205,7 +205,7 @@ def trampolines(
     kernel: Kernel,
     *,
     style: str = "kernel",
-    templates: Templates | None = None,
+    templates: str | Templates | None = None,
     source: str | Path | None = None,
     text: str | bytes | None = None,
     entries: Mapping[str, str] | None = None,
@@ -229,7 +229,8 @@ def trampolines(
     if source is None and text is None:
         if style not in STYLES:
             raise LpgenError(f"there is no style {style!r}", hint=f"there are {' and '.join(STYLES)}")
-        rendered = emit_source(kernel, style=style, templates_dir=templates)
+        found = find_templates(templates) if isinstance(templates, str) else templates
+        rendered = emit_source(kernel, style=style, templates_dir=found)
         unit = assemble_source(kernel, rendered, name=kernel.file_name, isolated=templates is not None)
     else:
         unit = _handed_in(kernel, TEXT if source is None else str(source), text, how or How(), entries or {})
