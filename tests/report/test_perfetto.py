@@ -16,7 +16,14 @@ from lpgen.trace.build import trace_call
 from lpgen.trace.event import Trace
 from tests.trace.truth import interrupted, unit_of
 
-WAYS = ("patched-nested-twice-0", "patched-turns-1", "patched-sibling-stub-1", "recursion-1", "patched-marker-0", "off-0")
+WAYS = (
+    "patched-nested-twice-0",
+    "patched-turns-1",
+    "patched-sibling-stub-1",
+    "recursion-1",
+    "patched-marker-0",
+    "off-0",
+)
 REQUIRED = {"M": {"name", "args"}, "B": {"ts", "name"}, "E": {"ts"}, "X": {"ts", "dur", "name"}, "C": {"ts", "name"}}
 
 

@@ -69,10 +69,10 @@ def test_at_any_width_each_step_is_there_once(version: str) -> None:
     result = TraceResult(trace_call(made, unit_of(version), one.plan, case=one), unit_of(version), "x", "y")
     folded = list(rows(result.trace.events))
     assert [event for row in folded for event in row.events] == result.trace.events
-    assert len(folded) < len(result.trace.events) * 2 // 3
+    assert len(folded) < len(result.trace.events) * 4 // 5
     for width in (60, 80, 95, 112, 160):
         numbers = [line.plain[:5].strip() for line in trace_lines(result, View(), width)]
-        assert [int(n) for n in numbers if n] == [row.events[0].number for row in folded]
+        assert [int(n) for n in numbers if n.isdecimal()] == [row.events[0].number for row in folded]
 
 
 PUSH = "\tstdu\tr1, -SWITCH_FRAME_SIZE(r1)"
@@ -93,7 +93,7 @@ def wrong(instead: str) -> Unit:
     [
         ("\tb .", "more rounds of these 1 instructions; --unfold shows them", 60),
         (f"{PUSH}\n77:\tstd r3,-16(r1)\n\tb 77b", "rounds of these 2 instructions", 60),
-        (f"{PUSH}\n77:\n" + "\tstd r3,-16(r1)\n" * 9000 + "\tb 77b", "it loops at ftrace_caller+", 26000),
+        (f"{PUSH}\n77:\n" + "\tstd r3,-16(r1)\n" * 3000 + "\tb 77b", "it loops at ftrace_caller+", 26000),
         ("\tli r1,0", "store to unmapped at ftrace_caller+0x8, address 0x70", 60),
         ("\tmr r1,r13", "BROKEN: ", 250),
         ("\taddi r1,r1,64", "r1 = 64(A's frame)", 250),
