@@ -156,7 +156,7 @@ def test_standard_input_is_a_file_too(tmp_path: Path) -> None:
         check=False,
     )
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert "<stdin>" in ran.stdout
+    assert "\n  lpgen trace - --kernel 4.7 --plan " in ran.stdout
 
 
 def test_perfetto_is_written_and_nothing_else(lpgen: Here) -> None:
