@@ -41,6 +41,7 @@ from lpgen.report.result import Result
 from lpgen.report.terminal import plain_text
 from lpgen.source.emit import STYLES, emit_source
 from lpgen.source.origin import template_lines
+from lpgen.source.packs import Templates, find_templates
 
 if TYPE_CHECKING:
     from lpgen.report.proof_result import ProofResult
@@ -59,7 +60,7 @@ def verify(
     vmlinux: str | Path | None = None,
     build: str | Path | None = None,
     style: str = "kernel",
-    templates: str | Path | None = None,
+    templates: str | Templates | None = None,
     source: str | Path | None = None,
     text: str | bytes | None = None,
     entries: Mapping[str, str] | None = None,
@@ -80,7 +81,8 @@ def verify(
     a kernel at hand: of the file ``vmlinux``, or of the directory ``build`` that it was built in; what is given besides
     wins. What is judged is the file ``source`` or the text ``text`` (assembly as in a kernel tree, or for plain GNU as;
     a relocatable object, as a file or its bytes; or a linked kernel, which says itself which kernel it is), or else
-    what `lpgen emit` writes with ``style`` and ``templates``, a directory of templates. ``entries`` are the names in
+    what `lpgen emit` writes with ``style`` and ``templates``, a directory of templates or, as a string, the name of an
+    installed pack of them. ``entries`` are the names in
     the file or text of symbols that the contract has another name for, by that name. ``assembler`` is "lpgen", "gnu"
     (GNU as) or "auto": GNU as for what lpgen's own does not know. ``cpp``: gcc preprocesses the text. ``include_dirs``
     are searched for #include, ``defines`` are further C macros.
@@ -114,7 +116,7 @@ def prove(
     vmlinux: str | Path | None = None,
     build: str | Path | None = None,
     style: str = "kernel",
-    templates: str | Path | None = None,
+    templates: str | Templates | None = None,
     source: str | Path | None = None,
     text: str | bytes | None = None,
     entries: Mapping[str, str] | None = None,
@@ -149,7 +151,7 @@ class _Given:
     vmlinux: str | Path | None
     build: str | Path | None
     style: str
-    templates: str | Path | None
+    templates: str | Templates | None
     source: str | Path | None
     text: str | bytes | None
     entries: Mapping[str, str] | None
@@ -168,7 +170,7 @@ class _Given:
         unit = trampolines(
             facts,
             style=self.style,
-            templates=None if self.templates is None else Path(self.templates),
+            templates=find_templates(self.templates) if isinstance(self.templates, str) else self.templates,
             source=self.source,
             text=self.text,
             entries=self.entries,
@@ -203,7 +205,7 @@ def trampolines(
     kernel: Kernel,
     *,
     style: str = "kernel",
-    templates: Path | None = None,
+    templates: Templates | None = None,
     source: str | Path | None = None,
     text: str | bytes | None = None,
     entries: Mapping[str, str] | None = None,
@@ -405,7 +407,7 @@ def command_line(
     config: Config,
     offsets: str | Path | None = None,
     style: str = "kernel",
-    templates: str | Path | None = None,
+    templates: str | Templates | None = None,
     source: str | Path | None = None,
     seed: int = 0,
     entries: Mapping[str, str] | None = None,
@@ -430,7 +432,7 @@ def command_line(
         words += ["--kernel", version or DEFAULT_VERSION]
     for name, setting in config.items():
         words += ["--config", setting_text(name, setting)]
-    for option, value in (("--offsets", offsets), ("--templates", templates)):
+    for option, value in (("--offsets", offsets), ("--templates", None if templates is None else str(templates))):
         if value is not None:
             words += [option, str(value)]
     if style != "kernel":

@@ -33,6 +33,7 @@ COMMANDS = {
     "frame": "Show the stack frames and the livepatch frame as a diagram.",
     "cost": "Count instructions, loads and stores on each way through the trampolines.",
     "schema": "List the formats of what --json prints, or print one as JSON Schema.",
+    "new": "Start a pack of templates of your own: a small Python project.",
     "doctor": "Check that the engines work on this machine.",
 }
 

@@ -2,7 +2,7 @@
 
     [pytest]
     lpgen_files = arch/powerpc/kernel/entry_64.S trampolines/*.S     files to judge: globs, from the root directory
-    lpgen_templates = my_templates                                   directories of templates to judge
+    lpgen_templates = my_templates                                   directories of templates to judge, or packs
     lpgen_kernel = 4.7
     lpgen_config = CONFIG_FUNCTION_GRAPH_TRACER=n                    one a line
     lpgen_callers = 2000
@@ -13,7 +13,7 @@ collects and for the fixture ``lpgen_verify``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,12 @@ class _Broken(Exception):
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the plugin's settings."""
     parser.addini("lpgen_files", "assembly files to judge: globs, relative to the root directory", "args", [])
-    parser.addini("lpgen_templates", "template directories to judge: globs, relative to the root directory", "args", [])
+    parser.addini(
+        "lpgen_templates",
+        "template directories to judge: globs, from the root directory; or installed packs",
+        "args",
+        [],
+    )
     parser.addini("lpgen_kernel", "kernel version that they are for", default="4.7")
     parser.addini("lpgen_config", "CONFIG_NAME=y or n that differ from the kernel's default", "linelist", [])
     parser.addini("lpgen_callers", "how many callers to send (default: as many as exercise every statement)")
@@ -44,8 +49,13 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 
 def pytest_collect_directory(path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Collect a directory that lpgen_templates names: its templates, then all else that is in it."""
-    if _named(parent.config, "lpgen_templates", path):
+    """Collect a directory that lpgen_templates names: its templates, then all else that is in it.
+
+    Packs are collected in the root directory.
+    """
+    if path == parent.config.rootpath and (packs := _packs(parent.config)):
+        return TemplateDirectory.from_parent(parent, path=path, packs=packs)
+    if _named(parent.config, "lpgen_templates", path) and path.name not in _packs(parent.config):
         return TemplateDirectory.from_parent(parent, path=path)
     return None
 
@@ -85,6 +95,15 @@ def _named(config: pytest.Config, setting: str, path: Path) -> bool:
     except ValueError:
         return False
     return any(path in config.rootpath.glob(pattern) for pattern in patterns if relative.parts)
+
+
+def _packs(config: pytest.Config) -> list[str]:
+    """Return the names among lpgen_templates that are no directory of templates, but a pack's, or wrong."""
+    if not (patterns := config.getini("lpgen_templates")):
+        return []
+    from lpgen.source.packs import names_pack
+
+    return [pattern for pattern in patterns if names_pack(pattern, config.rootpath)]
 
 
 def _settings(config: pytest.Config) -> tuple[str, dict[str, Any]]:
@@ -163,20 +182,33 @@ class TrampolineFile(_Trampolines, pytest.File):
 
 
 class Templates(_Trampolines):
-    """What `lpgen emit` makes of a directory of templates."""
+    """What `lpgen emit` makes of a directory of templates, or of the installed ``pack``."""
+
+    def __init__(self, *, pack: str | None = None, **given: Any) -> None:
+        super().__init__(**given)
+        self.pack = pack
 
     def collect(self) -> Iterator[StatementTest]:
         """Yield a test for each statement."""
-        self.what = {"templates": self.path}
+        from lpgen.source.packs import find_pack
+
+        self.what = {"templates": self.path if self.pack is None else find_pack(self.pack)}
         yield from self.statements()
 
 
 class TemplateDirectory(pytest.Directory):
-    """A directory of templates."""
+    """A directory of templates, or one that has ``packs`` besides what is in it."""
+
+    def __init__(self, *, packs: Sequence[str] = (), **given: Any) -> None:
+        super().__init__(**given)
+        self.packs = packs
 
     def collect(self) -> Iterator[pytest.Item | pytest.Collector]:
         """Yield the templates as one, then what else is in the directory."""
-        yield Templates.from_parent(self, name="templates", path=self.path)
+        for pack in self.packs:
+            yield Templates.from_parent(self, name=pack, pack=pack, path=self.path)
+        if not self.packs:
+            yield Templates.from_parent(self, name="templates", path=self.path)
         yield from pytest.Dir.from_parent(self, path=self.path).collect()
 
 

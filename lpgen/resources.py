@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
+# How a place in a shipped template starts.
+SHIPPED = "templates/"
 # An editable install has templates/ beside the package; a wheel carries the same files as lpgen/templates.
 _CHECKOUT_TEMPLATES = Path(__file__).parent.parent / "templates"
 
@@ -40,6 +42,17 @@ def read_template(name: str) -> str:
     if _in_checkout() and (beside := _CHECKOUT_TEMPLATES / name).is_file():
         return beside.read_text(encoding="utf-8")
     return read_data(f"templates/{name}")
+
+
+def template_path(name: str) -> Path | None:
+    """Return where the shipped template ``name`` is on disk; None where it is in no file of its own (a zip)."""
+    places = (_CHECKOUT_TEMPLATES / name,) if _in_checkout() else ()
+    return next((path for path in (*places, Path(__file__).parent / "templates" / name) if path.is_file()), None)
+
+
+def checkout_templates() -> Path | None:
+    """Return the directory of the shipped templates in a checkout, None for an installed copy."""
+    return _CHECKOUT_TEMPLATES if _in_checkout() else None
 
 
 def template_names() -> list[str]:

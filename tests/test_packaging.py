@@ -15,7 +15,9 @@ from lpgen.resources import template_names
 
 ROOT = Path(__file__).parent.parent
 DATA = sorted(
-    str(path.relative_to(ROOT)) for path in (ROOT / "lpgen").rglob("*") if path.suffix in {".toml", ".h", ".json"}
+    str(path.relative_to(ROOT))
+    for path in (ROOT / "lpgen").rglob("*")
+    if path.suffix in {".toml", ".h", ".json", ".j2"}
 )
 
 

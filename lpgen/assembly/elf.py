@@ -1,4 +1,7 @@
-"""A unit as a relocatable ELF64 object for ppc64le, ELFv2. The same unit always gives the same bytes."""
+"""A unit as a relocatable ELF64 object for ppc64le, ELFv2, and what other ELF files of lpgen are made with.
+
+The same unit always gives the same bytes.
+"""
 
 from __future__ import annotations
 
@@ -109,7 +112,8 @@ R_TYPES = {
     "R_PPC64_GNU_VTINHERIT": 253,
     "R_PPC64_GNU_VTENTRY": 254,
 }
-_ET_REL, _EM_PPC64, _ELFV2 = 1, 21, 2
+ET_REL, ET_EXEC = 1, 2
+_EM_PPC64, _ELFV2 = 21, 2
 _SHT = {"progbits": 1, "symtab": 2, "strtab": 3, "rela": 4, "note": 7, "nobits": 8}
 _SHF = {"w": 1, "a": 2, "x": 4}
 _SHF_INFO_LINK = 0x40
@@ -122,7 +126,7 @@ _SYMBOL = struct.Struct("<IBBHQQ")
 _RELA = struct.Struct("<QQq")
 
 
-class _Strings:
+class StringTable:
     """A string table; index 0 is the empty string."""
 
     def __init__(self) -> None:
@@ -130,6 +134,7 @@ class _Strings:
         self._index = {"": 0}
 
     def add(self, text: str) -> int:
+        """Return the index of ``text``, put in if it is not there."""
         if text not in self._index:
             self._index[text] = len(self.data)
             self.data += text.encode("utf-8") + b"\0"
@@ -137,8 +142,8 @@ class _Strings:
 
 
 @dataclass
-class _Raw:
-    """One section header and its contents."""
+class RawSection:
+    """One section header and its contents. ``size`` is for one of type nobits, others have that of ``data``."""
 
     name: str
     type: str
@@ -149,6 +154,7 @@ class _Raw:
     link: int = 0
     info: int = 0
     entry: int = 0
+    address: int = 0
     offset: int = field(default=0, init=False)
 
 
@@ -157,7 +163,7 @@ def write_object(unit: Unit) -> bytes:
     sections = list(unit.sections.values())
     numbers = {section.name: index for index, section in enumerate(sections, 1)}
     table, names, symbols, first_global = _symbol_table(unit, numbers)
-    raws = [_Raw("", "progbits"), *(_raw(section) for section in sections)]
+    raws = [RawSection("", "progbits"), *(_raw(section) for section in sections)]
     relocated = [section for section in sections if section.relocations]
     symtab = len(raws) + len(relocated)
     for section in relocated:
@@ -166,22 +172,22 @@ def write_object(unit: Unit) -> bytes:
         )
         number = numbers[section.name]
         raws.append(
-            _Raw(f".rela{section.name}", "rela", _SHF_INFO_LINK, 8, data, len(data), symtab, number, _RELA.size)
+            RawSection(f".rela{section.name}", "rela", _SHF_INFO_LINK, 8, data, len(data), symtab, number, _RELA.size)
         )
-    raws.append(_Raw(".symtab", "symtab", 0, 8, table, len(table), symtab + 1, first_global, _SYMBOL.size))
-    raws.append(_Raw(".strtab", "strtab", 0, 1, bytes(symbols.data), len(symbols.data)))
-    raws.append(_Raw(".shstrtab", "strtab"))
-    return _file(raws)
+    raws.append(RawSection(".symtab", "symtab", 0, 8, table, len(table), symtab + 1, first_global, _SYMBOL.size))
+    raws.append(RawSection(".strtab", "strtab", 0, 1, bytes(symbols.data), len(symbols.data)))
+    raws.append(RawSection(".shstrtab", "strtab"))
+    return elf_file(raws, ET_REL)
 
 
-def _raw(section: Section) -> _Raw:
+def _raw(section: Section) -> RawSection:
     flags = sum(bit for letter, bit in _SHF.items() if letter in section.flags)
-    return _Raw(section.name, section.kind, flags, section.align, section.data, section.size)
+    return RawSection(section.name, section.kind, flags, section.align, section.data, section.size)
 
 
-def _symbol_table(unit: Unit, numbers: dict[str, int]) -> tuple[bytes, dict[str, int], _Strings, int]:
+def _symbol_table(unit: Unit, numbers: dict[str, int]) -> tuple[bytes, dict[str, int], StringTable, int]:
     """Return the table's bytes, each symbol's and section's index in it, the strings, the number of local symbols."""
-    strings = _Strings()
+    strings = StringTable()
     entries = [_SYMBOL.pack(0, 0, 0, 0, 0, 0)]
     index: dict[str, int] = {}
     for name, number in numbers.items():
@@ -195,15 +201,16 @@ def _symbol_table(unit: Unit, numbers: dict[str, int]) -> tuple[bytes, dict[str,
     return b"".join(entries), index, strings, first_global
 
 
-def _symbol(symbol: Symbol, strings: _Strings, numbers: dict[str, int]) -> bytes:
+def _symbol(symbol: Symbol, strings: StringTable, numbers: dict[str, int]) -> bytes:
     info = _BINDINGS[symbol.binding] << 4 | _TYPES[symbol.type]
     number = 0 if symbol.section is None else numbers.get(symbol.section, _SHN_ABS)
     value = symbol.value & 0xFFFFFFFFFFFFFFFF
     return _SYMBOL.pack(strings.add(symbol.name), info, symbol.other, number, value, symbol.size)
 
 
-def _file(raws: list[_Raw]) -> bytes:
-    names = _Strings()
+def elf_file(raws: list[RawSection], kind: int) -> bytes:
+    """Return the ELF file of ``kind`` (ET_REL or ET_EXEC) with these sections: first the null one, last .shstrtab."""
+    names = StringTable()
     name_offsets = [names.add(raw.name) for raw in raws]
     raws[-1].data = bytes(names.data)
     raws[-1].size = len(names.data)
@@ -217,11 +224,20 @@ def _file(raws: list[_Raw]) -> bytes:
     body += bytes(_SECTION.size)
     for raw, name in zip(raws[1:], name_offsets[1:], strict=True):
         body += _SECTION.pack(
-            name, _SHT[raw.type], raw.flags, 0, raw.offset, raw.size, raw.link, raw.info, raw.align, raw.entry
+            name,
+            _SHT[raw.type],
+            raw.flags,
+            raw.address,
+            raw.offset,
+            raw.size,
+            raw.link,
+            raw.info,
+            raw.align,
+            raw.entry,
         )
     ident = b"\x7fELF" + bytes((2, 1, 1)) + bytes(9)
     count = len(raws)
     body[: _HEADER.size] = _HEADER.pack(
-        ident, _ET_REL, _EM_PPC64, 1, 0, 0, table, _ELFV2, _HEADER.size, 0, 0, _SECTION.size, count, count - 1
+        ident, kind, _EM_PPC64, 1, 0, 0, table, _ELFV2, _HEADER.size, 0, 0, _SECTION.size, count, count - 1
     )
     return bytes(body)

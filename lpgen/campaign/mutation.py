@@ -29,6 +29,7 @@ from lpgen.errors import LpgenError
 from lpgen.kernel.generations import Kernel
 from lpgen.source.emit import emit_source
 from lpgen.source.leave_out import Omission, emit_without, omissions
+from lpgen.source.packs import Templates
 
 # Mutants of code, and of templates, that a process gets at once; they learn from each other.
 CHUNK, TEMPLATE_CHUNK = 8, 2
@@ -71,7 +72,7 @@ class Subject:
     unit: Unit
     emitted: bool = True
     style: str = "kernel"
-    templates: Path | None = None
+    templates: Templates | None = None
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from lpgen.report.columns import Cell, columns
 from lpgen.report.files import write_out
 from lpgen.report.style import BAD, GOOD, HEADING, WARNING, Text, shown
 from lpgen.report.wrap import row_width
+from lpgen.source.packs import Offered, offered
 
 SCHEMA = "lpgen.doctor/1"
 
@@ -28,7 +29,10 @@ Example:
 Exit codes: 0 lpgen works here, 1 an engine does not do what lpgen needs.
 """
 
-PACKAGES = ("keystone-engine", "unicorn", "capstone", "jinja2", "click", "rich", "pcpp", "pyelftools")
+PACKAGES = (
+    *("keystone-engine", "unicorn", "capstone", "jinja2", "click", "rich", "pcpp", "pyelftools", "pycparser"),
+    *("unidiff", "watchfiles"),
+)
 # Of the extra [prove]: what is lost without it.
 OPTIONAL = {"z3-solver": "lpgen prove, no lpgen mutate --with prove"}
 ENGINES = {"Keystone": "lpgen.assembly.selftest", "Unicorn": "lpgen.machine.selftest"}
@@ -40,6 +44,7 @@ TOOLS = (
         "binutils-powerpc64le-linux-gnu",
     ),
     ("powerpc64le-linux-gnu-gcc", "verify --cpp; tests against the compiler", "gcc-powerpc64le-linux-gnu"),
+    ("gdb-multiarch", "debugger for lpgen trace --gdb", "gdb-multiarch"),
     ("qemu-ppc64le", "tests that run compiled programs", "qemu-user"),
 )
 
@@ -77,7 +82,16 @@ def _found() -> dict[str, Any]:
             {"name": tool, "version": _version(shutil.which(tool)), "use": use, "package": package}
             for tool, use, package in TOOLS
         ],
+        "packs": [_pack(pack) for pack in offered()],
     }
+
+
+def _pack(pack: Offered) -> dict[str, Any]:
+    said = {"name": pack.name, "distribution": pack.distribution}
+    try:
+        return {**said, "directory": str(pack.resolved().directory), "error": None}
+    except LpgenError as error:
+        return {**said, "directory": None, "error": str(error)}
 
 
 def _package(name: str) -> str | None:
@@ -128,6 +142,9 @@ def _lines(found: dict[str, Any], width: int | None) -> Iterator[Text]:
         yield from columns(rows, width, "  ")
     yield Text("Optional tools", HEADING)
     yield from columns([_tool_row(tool) for tool in found["tools"]], width, "  ")
+    if found["packs"]:
+        yield Text("Template packs", HEADING)
+        yield from columns([_pack_row(pack) for pack in found["packs"]], width, "  ")
     yield Text("lpgen works here", GOOD) if found["works"] else Text("lpgen does NOT work here", BAD)
 
 
@@ -138,6 +155,11 @@ def _package_row(package: dict[str, Any]) -> tuple[Cell, Cell]:
     if package["needed"]:
         return name, (f"MISSING: pip install {name}", BAD)
     return name, (f"not found: no {package['use']} (pip install {name})", WARNING)
+
+
+def _pack_row(pack: dict[str, Any]) -> tuple[Cell, Cell, Cell]:
+    broken = (f"BROKEN: {pack['error']}", BAD)
+    return pack["name"], pack["distribution"], broken if pack["error"] is not None else pack["directory"]
 
 
 def _tool_row(tool: dict[str, Any]) -> tuple[Cell, Cell]:

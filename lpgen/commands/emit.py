@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -18,6 +19,8 @@ from lpgen.commands.options import (
     templates_option,
 )
 from lpgen.errors import LpgenError
+from lpgen.kernel.generations import Kernel, settings_of
+from lpgen.kernel.options import parse_setting
 from lpgen.report.files import STDOUT, make_directory, read_text, write_all_atomic, write_out
 from lpgen.report.json_files import check_out, kernel_notes, notes_json, written
 from lpgen.report.json_head import json_head
@@ -37,6 +40,7 @@ Examples:
   lpgen emit --out - --style standalone | powerpc64le-linux-gnu-as -o entry.o -
   lpgen emit --config CONFIG_FUNCTION_GRAPH_TRACER=n --out entry_64.S
   lpgen emit --all --out-dir out/                the whole kernel change
+  lpgen emit --templates mine --watch            again, and judged, at each save of a template
 """
 
 
@@ -51,6 +55,13 @@ Examples:
 @click.option("--all", "everything", is_flag=True, help="Write what goes with it too: asm-offsets.h and asm-offsets.c.")
 @click.option("--out-dir", metavar="DIR", help=f"Where --all writes.  [default: {DEFAULT_DIR}]")
 @json_option("Print as JSON what was written.")
+@click.option(
+    "--watch",
+    "watching",
+    is_flag=True,
+    help="Write the file and judge it, and do so again whenever a template, or a file of --offsets or --config, is"
+    " saved; Ctrl-C ends it.",
+)
 @kernel_options
 @style_option
 @templates_option
@@ -61,6 +72,7 @@ def command(
     everything: bool,
     out_dir: str | None,
     as_json: bool,
+    watching: bool,
     version: str | None,
     config: tuple[str, ...],
     offsets: str | None,
@@ -85,8 +97,14 @@ def command(
         check_out(out)
     if out_dir == "":
         raise LpgenError("--out-dir names no directory", hint="give a directory's name")
+    if watching and (everything or as_json or against is not None or out in STDOUT):
+        what = "--all" if everything else "--diff" if against is not None else "--json" if as_json else "--out -"
+        raise LpgenError(f"--watch writes one file: leave out {what}")
     kernel = chosen_kernel(version, config, offsets, vmlinux, build)
     directory = templates_dir(templates)
+    if watching:
+        say_notes(kernel)
+        _watch(kernel, out, ifdef, version, config, offsets, vmlinux, build, style, templates)
     text = emit_source(kernel, style=style, templates_dir=directory, ifdef=ifdef).text
     if against is not None:
         say_notes(kernel)
@@ -116,6 +134,46 @@ def command(
             say(f"{name}: {_summary(content)}")
     say_notes(kernel)
     return 0
+
+
+def _watch(
+    kernel: Kernel,
+    out: str | None,
+    ifdef: bool,
+    version: str | None,
+    config: tuple[str, ...],
+    offsets: str | None,
+    vmlinux: str | None,
+    build: str | None,
+    style: str,
+    templates: str | None,
+) -> NoReturn:
+    """Emit and judge at each change."""
+    from lpgen.commands.watching import Watched, watch
+
+    def command() -> str:
+        # Loads the engines: not before Ctrl-C is heeded at the right moments.
+        from lpgen.api import command_line
+
+        return command_line(version, settings_of(kernel), offsets, style, templates, vmlinux=vmlinux, build=build)
+
+    if out == "":
+        raise LpgenError("--out names no file", hint="give a file's name")
+    target = Path(out if out is not None else f"{DEFAULT_DIR}/{kernel.file_name}")
+    files = [Path(name) for name in (offsets, *(name for name in config if parse_setting(name) is None)) if name]
+    watched = Watched(
+        kernel=lambda: chosen_kernel(version, config, offsets, vmlinux, build),
+        out=target,
+        templates=templates_dir(templates),
+        files=tuple(files),
+        style=style,
+        ifdef=ifdef,
+        command=command,
+    )
+    watched.directories()
+    if out is None:
+        make_directory(Path(DEFAULT_DIR))
+    watch(watched)
 
 
 def _show_diff(against: str, name: str, text: str) -> int:

@@ -17,7 +17,10 @@ from lpgen.report.json_files import kernel_notes
 from lpgen.report.style import say
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from lpgen.kernel.dotconfig import DotConfig
+    from lpgen.source.packs import Templates
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 
@@ -103,10 +106,23 @@ def style_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
+def _packs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete what --templates takes: a directory, by the shell, or an installed pack."""
+    from click.shell_completion import CompletionItem
+
+    from lpgen.source.packs import offered
+
+    names = [CompletionItem(pack.name) for pack in offered() if pack.name and pack.name.startswith(incomplete)]
+    return [*names, CompletionItem(incomplete, type="dir")]
+
+
 def templates_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --templates."""
     return click.option(
-        "--templates", metavar="DIR", help="Templates of your own: each overrides or extends the shipped one."
+        "--templates",
+        metavar="DIR|PACK",
+        help="Templates of your own, or of an installed pack: each overrides or extends the shipped one.",
+        shell_complete=_packs,
     )(function)
 
 
@@ -217,8 +233,12 @@ def say_notes(kernel: Kernel) -> None:
         say(f"{file}: {note}")
 
 
-def templates_dir(templates: str | None) -> Path | None:
-    """Return the directory that --templates names."""
+def templates_dir(templates: str | None) -> Templates | None:
+    """Return the directory or the installed pack that --templates names. Raises LpgenError for what is neither."""
     if templates == "":
         raise LpgenError("--templates names no directory", hint="give the directory of your templates")
-    return None if templates is None else Path(templates)
+    if templates is None:
+        return None
+    from lpgen.source.packs import find_templates
+
+    return find_templates(templates)

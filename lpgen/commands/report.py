@@ -83,6 +83,7 @@ def command(
         from lpgen.report.page import Page, code_rows, template_sources
         from lpgen.report.page_html import page_html
         from lpgen.report.result import Result
+        from lpgen.source.packs import directory_of
 
         compared = None if against is None else compare(choose(against), kernel)
         unit = chosen.unit()
@@ -113,7 +114,8 @@ def command(
             notes=notes,
         )
         check_stop()
-        content = json.dumps(page_json(page), indent=2) + "\n" if as_json else page_html(page, chosen.templates)
+        directory = None if chosen.templates is None else directory_of(chosen.templates)
+        content = json.dumps(page_json(page), indent=2) + "\n" if as_json else page_html(page, directory)
     target = "-" if as_json else out
     if target is None:
         make_directory(DEFAULT.parent)

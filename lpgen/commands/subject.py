@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,6 +23,7 @@ from lpgen.commands.options import (
 from lpgen.errors import LpgenError
 from lpgen.kernel.generations import Kernel, settings_of
 from lpgen.report.files import read_standard_input
+from lpgen.source.packs import Templates
 
 if TYPE_CHECKING:
     from lpgen.assembly import How, Unit
@@ -43,7 +43,7 @@ class Chosen:
     kernel: Kernel
     file: str | None
     style: str
-    templates: Path | None
+    templates: Templates | None
     options: dict[str, Any]
 
     @classmethod

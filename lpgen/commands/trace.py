@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from lpgen.commands.calls import call_options, chosen_case
-from lpgen.commands.options import CONTEXT, json_option, print_json, say_notes
+from lpgen.commands.options import CONTEXT, Count, json_option, print_json, say_notes
 from lpgen.commands.subject import Chosen, subject_options
 from lpgen.commands.waiting import stoppable
 from lpgen.errors import LpgenError
@@ -23,8 +23,9 @@ Examples:
   lpgen trace my_entry.S --plan 'long f(long*9) seed=3 nip=patch'
   lpgen trace --patched --perfetto out/call.json for https://ui.perfetto.dev
   lpgen trace --patched --svg out/call.svg       a picture of the terminal
+  lpgen trace --patched --gdb 0                  gdb steps through it; 0 is any free port
 \b
-Exit codes: 0 no statement is broken in this call, 1 one is, 2 usage or input.
+Exit codes: 0 no statement is broken in this call, or --gdb; 1 one is, 2 usage or input.
 """
 
 
@@ -35,6 +36,7 @@ Exit codes: 0 no statement is broken in this call, 1 one is, 2 usage or input.
 @json_option("Print the events as JSON.")
 @click.option("--perfetto", metavar="FILE", help="Write the call as a trace for the Perfetto viewer; - is stdout.")
 @click.option("--svg", metavar="FILE", help="Write what a terminal shows as a picture; - is stdout.")
+@click.option("--gdb", type=Count(0), metavar="PORT", help="Wait for gdb on this port of 127.0.0.1; 0 is any free one.")
 @subject_options
 def command(
     file: str | None,
@@ -43,13 +45,14 @@ def command(
     as_json: bool,
     perfetto: str | None,
     svg: str | None,
+    gdb: int | None,
     **options: Any,
 ) -> int:
     """Show one call from A to B step by step: each instruction, and what it changed by name.
 
     It goes through FILE, or what `lpgen emit` writes with the same options, as in `lpgen verify`.
     """
-    views = {"--json": as_json or None, "--perfetto": perfetto, "--svg": svg}
+    views = {"--json": as_json or None, "--perfetto": perfetto, "--svg": svg, "--gdb": gdb}
     chosen_views = [name for name, value in views.items() if value is not None]
     if len(chosen_views) > 1:
         raise LpgenError(f"{' and '.join(chosen_views)} exclude each other", hint="leave one out")
@@ -65,6 +68,12 @@ def command(
         unit = chosen.unit()
         case = chosen_case(kernel, unit, options)
         check_stop()
+        if gdb is not None:
+            from lpgen.debugger.serve import serve
+
+            serve(kernel, unit, case.plan, gdb, values=case.values, say=click.echo, check_stop=check_stop)
+            say_notes(kernel)
+            return 0
         trace = trace_call(kernel, unit, case.plan, values=case.values, case=case)
     wanted = options["interrupt_at"] or options["at"]
     if wanted and not trace.verdict.interrupted:

@@ -12,6 +12,7 @@ from lpgen.commands.options import chosen_kernel, templates_dir, templates_optio
 from lpgen.kernel.generations import Kernel, settings_of
 from lpgen.kernel.options import setting_text
 from lpgen.source.emit import emit_source
+from lpgen.source.packs import name_of
 from lpgen.tree.install import Change, planned
 from lpgen.tree.source_tree import source_tree
 from lpgen.tree.whole import serves_others
@@ -68,7 +69,7 @@ def command_line(
         words += ["--offsets", kernel.offsets_file]
     directory = templates_dir(templates)
     if directory is not None:
-        words += ["--templates", directory.resolve().name]
+        words += ["--templates", name_of(directory)]
     if force:
         words.append("--force")
     return shlex.join(words)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from lpgen.errors import LpgenError
+from lpgen.report.style import is_dumb
 
 
 @contextmanager
@@ -62,7 +63,7 @@ def progress(
 
     def advance(done: int) -> None:
         nonlocal bar, task
-        if quiet or total < enough or not sys.stderr.isatty():
+        if quiet or total < enough or not sys.stderr.isatty() or is_dumb():
             return
         if bar is None:
             from rich.console import Console
@@ -73,7 +74,8 @@ def progress(
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeRemainingColumn(),
-                console=Console(stderr=True),
+                # A colour says how something came out: see lpgen.report.style.
+                console=Console(stderr=True, no_color=True),
                 transient=True,
             )
             task = bar.add_task(what, total=total)

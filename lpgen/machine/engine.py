@@ -11,7 +11,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,9 +72,9 @@ MAX_STEPS = 50_000
 class Stop:
     """Why the guest stopped.
 
-    ``kind``: ``gate`` (``gate`` is its number), ``boundary`` (before the instruction at ``pc``), ``trap`` (a trap
-    instruction at ``pc``), ``fault`` (``what`` happened at ``pc`` to ``address``), ``runaway``. ``state`` holds all
-    registers.
+    ``kind``: ``gate`` (``gate`` is its number), ``boundary`` (before the instruction at ``pc``), ``asked`` (the same,
+    because ``ask`` was answered so), ``trap`` (a trap instruction at ``pc``), ``fault`` (``what`` happened at ``pc`` to
+    ``address``), ``runaway``. ``state`` holds all registers.
     """
 
     kind: str
@@ -185,9 +185,10 @@ class Engine:
         self._block = monitor + PAGE
         self._exit = monitor + 0x8000
         self._entries = 0
+        self._harness: set[int] = set()
         self.map(monitor, 2 * PAGE)
         self._resume_code = monitor
-        self.write(monitor, words(*self._resume_words()))
+        self.write(monitor, self._own_code(monitor, *self._resume_words()))
         self._own_gate = monitor + 0x4000
         self.add_monitor_entry(monitor + 0x5000)
         self.write(self._own_gate, self.gate(self._own_gate, 0, monitor + 0x5000))
@@ -200,6 +201,10 @@ class Engine:
         self.uc.hook_add(unicorn.UC_HOOK_BLOCK, self._on_block)
         self._watch_hooks: list[Any] = []
         self._watched: tuple[tuple[int, int], ...] = ()
+        self._before: Callable[[int], bool] | None = None
+        self._accessed: Callable[[int, int, bool], None] | None = None
+        self._asking = False
+        self._counted = 0
         self._registers_now = _Batch(
             self.uc,
             [ppc.UC_PPC_REG_0 + n for n in range(32)] + [ppc.UC_PPC_REG_LR, ppc.UC_PPC_REG_CTR, ppc.UC_PPC_REG_CR],
@@ -259,6 +264,17 @@ class Engine:
         base, memory = self._regions[address // PAGE]
         _DOUBLEWORD.pack_into(memory, address - base, value)
 
+    def room(self, address: int) -> int:
+        """Return how many bytes there are from ``address`` to the end of its mapping, 0 where there is none."""
+        base, memory = self._regions.get(address // PAGE, (0, memoryview(b"")))
+        return max(0, base + len(memory) - address) if base <= address else 0
+
+    def is_harness(self, address: int, size: int) -> bool:
+        """True if the monitor, or a gate's way to it, has one of ``size`` bytes at ``address``."""
+        if address < self._monitor + 2 * PAGE and self._monitor < address + size:
+            return True
+        return any(word in self._harness for word in range(address & ~3, address + size, 4))
+
     def keep(self) -> None:
         """Note what all memory that the guest can write holds now, for ``restore``."""
         self._kept = [bytes(memory) for _, memory in self._writable]
@@ -311,12 +327,17 @@ class Engine:
             code += [_d_form(14, 3, 0, block.VR + 16 * n), _x_form(n, 30, 3, _STVX)]
         # The exit has a page of its own: Unicorn drops the translation of what shares a block with it after each run.
         code += [*_load_address(3, self._exit), _spr(_MTSPR, 3, _SPR_CTR), 0x4E800420]
-        self.write(address, words(*code))
+        self.write(address, self._own_code(address, *code))
         return address
 
     def gate(self, at: int, number: int, entry: int) -> bytes:
         """Return the instructions of gate ``number`` (< 32768) for address ``at``, leading to a monitor entry."""
-        return words(_spr(_MTSPR, 31, _SPR_SPRG0), _d_form(14, 31, 0, number), branch(at + 8, entry))
+        code = (_spr(_MTSPR, 31, _SPR_SPRG0), _d_form(14, 31, 0, number), branch(at + 8, entry))
+        return self._own_code(at, *code)
+
+    def _own_code(self, at: int, *code: int) -> bytes:
+        self._harness.update(range(at, at + 4 * len(code), 4))
+        return words(*code)
 
     # Running
 
@@ -395,6 +416,33 @@ class Engine:
         if self._blocks > MAX_BLOCKS:
             self._stop("runaway", address)
 
+    # Stopping where somebody wants to
+
+    def ask(self, before: Callable[[int], bool] | None, accessed: Callable[[int, int, bool], None] | None) -> None:
+        """Have ``before`` asked with the address of each instruction that is to run next: True stops there, "asked".
+
+        ``accessed`` is told of each load and store: address, bytes, whether it stores. Neither hears of the monitor's
+        instructions. ``before`` None: nobody is asked any more.
+        """
+        self._before, self._accessed = before, accessed
+        if not self._asking:
+            self._asking = True
+            self.uc.hook_add(unicorn.UC_HOOK_CODE, self._on_any)
+            self.uc.hook_add(unicorn.UC_HOOK_MEM_READ | unicorn.UC_HOOK_MEM_WRITE, self._on_any_access)
+            self.flush()
+
+    def _on_any(self, uc: Any, address: int, size: int, _: Any) -> None:
+        if self._before is None or self._why is not None or address in self._harness or not self._before(address):
+            return
+        if self._countdown and self._counted == address:
+            # It is counted again when it runs.
+            self._countdown += 1
+        self._stop("asked", address)
+
+    def _on_any_access(self, uc: Any, access: int, address: int, size: int, value: int, _: Any) -> None:
+        if self._accessed is not None and not self._monitor <= address < self._monitor + 2 * PAGE:
+            self._accessed(address, size, access == unicorn.UC_MEM_WRITE)
+
     # Watching every instruction
 
     def watch(self, ranges: Sequence[tuple[int, int]], *, around: Sequence[tuple[int, int]] = ()) -> None:
@@ -428,6 +476,7 @@ class Engine:
             if not self._countdown:
                 self._stop("boundary", address)
                 return
+            self._counted = address
         if self._seen_pcs is not None:
             self._seen_pcs.append(address)
         self._on_around(uc, address, size, None)

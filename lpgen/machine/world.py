@@ -8,7 +8,7 @@ store, a swapped slot, an off-by-8 and a short access are all seen.
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from random import Random
 
 from lpgen.assembly import Unit
@@ -71,7 +71,7 @@ class World:
         self.ground = ground = ground_of(unit)
         self.engine = Engine(ground.monitor)
         self._gates: list[Gate] = [Gate("own")]
-        self._stubs: dict[tuple[int, str], int] = {}
+        self.stubs: dict[tuple[int, str], int] = {}
         self._next_ool: dict[int, int] = {}
         self._twin_pages: set[int] = set()
         self._chosen_c: dict[int, tuple[int, Function]] = {}
@@ -160,11 +160,6 @@ class World:
         return found
 
     @property
-    def module_stubs(self) -> Mapping[tuple[int, str], int]:
-        """Addresses of the modules' stubs, by home and the symbol that each leads to."""
-        return self._stubs
-
-    @property
     def code_around(self) -> Iterator[tuple[int, int]]:
         """Ranges of addresses of the real instructions around the trampolines: calls, call sites, stubs."""
         for b in self.functions_b.values():
@@ -172,7 +167,7 @@ class World:
             if b.lr != b.site + 4:
                 yield b.lr - OOL_CODE_BYTES // 2, b.lr + OOL_CODE_BYTES // 2
         size = len(module_stub(0))
-        yield from ((base, base + size) for base in self._stubs.values())
+        yield from ((base, base + size) for base in self.stubs.values())
         yield from ((site.call, site.returns) for site in self.local_calls.values())
         yield from ((site.call, site.returns + 4) for site in self.pointer_calls)
 
@@ -304,11 +299,11 @@ class World:
 
     def _stub(self, home: int, symbol: str) -> int:
         """Return the module's stub for ``symbol``."""
-        if (home, symbol) not in self._stubs:
-            base = self._module(home) + 0x8000 + 0x100 * sum(1 for other, _ in self._stubs if other == home)
+        if (home, symbol) not in self.stubs:
+            base = self._module(home) + 0x8000 + 0x100 * sum(1 for other, _ in self.stubs if other == home)
             self.engine.write(base, module_stub(self.symbol(symbol)))
-            self._stubs[home, symbol] = base
-        return self._stubs[home, symbol]
+            self.stubs[home, symbol] = base
+        return self.stubs[home, symbol]
 
     def stub_effects(self, b: Function) -> dict[int, int] | None:
         """Return the GPRs that the way from ``b`` to the trampolines changes (CTR = r12 as well), None for none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 import sys
 import tempfile
@@ -108,6 +109,48 @@ def check_directory(path: Path) -> None:
         raise LpgenError("is a file, not a directory", place=Place(str(there)), hint="name a directory")
     if not os.access(there, os.W_OK | os.X_OK):
         raise LpgenError(f"cannot be written to: {os.strerror(errno.EACCES).lower()}", place=Place(str(there)))
+
+
+def write_directory(path: Path, files: Mapping[str, str]) -> None:
+    """Make the directory ``path`` with ``files``, each by its path in it: all of them or, whatever interrupts, nothing.
+
+    Raises LpgenError when it cannot be made, or is there with something in it.
+    """
+    check_new(path)
+    there = path.is_dir()
+    with ExitStack() as undo, _named(path):
+        made = Path(tempfile.mkdtemp(prefix=".lpgen.", suffix=".new", dir=path if there else path.absolute().parent))
+        undo.callback(shutil.rmtree, made, ignore_errors=True)
+        for name, text in files.items():
+            (made / name).parent.mkdir(parents=True, exist_ok=True)
+            (made / name).write_text(text, encoding="utf-8")
+        if not there:
+            made.chmod(0o777 & ~_umask())
+            made.replace(path)
+            return
+        # Somebody may be in it: it stays the same directory.
+        with ExitStack() as back:
+            for entry in sorted(made.iterdir()):
+                back.callback(_take_back, path / entry.name)
+                entry.replace(path / entry.name)
+            back.pop_all()
+
+
+def check_new(path: Path) -> None:
+    """Check that the directory ``path`` can be made, or is empty. Raises LpgenError."""
+    if path.is_dir():
+        with _named(path):
+            if any(path.iterdir()):
+                raise LpgenError("is not empty", place=Place(str(path)), hint="name a directory that is to be made")
+    elif os.path.lexists(path):
+        raise LpgenError("is there, and no directory", place=Place(str(path)), hint="name one that is to be made")
+
+
+def _take_back(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager

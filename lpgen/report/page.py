@@ -19,8 +19,6 @@ from lpgen.report.result import Result
 from lpgen.report.trace_result import TraceResult
 from lpgen.source.render import Rendered
 
-SHIPPED = "templates/"
-
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -109,7 +107,7 @@ def template_sources(rows: Sequence[Row]) -> dict[str, list[str]]:
     """Return the lines of every template that ``rows`` came from, by its name, in the order of first use."""
     found: dict[str, list[str]] = {}
     for name in _names(rows):
-        shipped = name.removeprefix(SHIPPED)
+        shipped = name.removeprefix(resources.SHIPPED)
         if Path(name).is_file():
             content = Path(name).read_text(encoding="utf-8")
         elif shipped in resources.template_names():

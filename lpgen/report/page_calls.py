@@ -51,7 +51,7 @@ def shown_calls(
         command = f"{trace_command} --plan {shlex.quote(plan_text(case.plan))}"
         return Shown(title, what, TraceResult(trace, unit, command, verify_command))
 
-    found = [shown("your call", f"{case.plan.shape.c_prototype()}.", case) for case in own]
+    found = [shown("your call", "As the options name it.", case) for case in own]
     for failure in failures:
         finding = failure.finding
         found.append(shown(f"{finding.statement} broken", f"{finding.what}, {finding.where}.", failure.case))

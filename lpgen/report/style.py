@@ -36,8 +36,8 @@ class Text:
     def assemble(cls, *parts: str | tuple[str, str]) -> Text:
         """Return the line that is made of ``parts``: text, or a pair of text and style."""
         line = cls()
-        line.parts = [(_printable(part), "") if isinstance(part, str) else (_printable(part[0]), part[1])
-                      for part in parts]  # fmt: skip
+        pairs = [(part, "") if isinstance(part, str) else part for part in parts]
+        line.parts = [(_printable(text), style) for text, style in pairs]
         return line
 
     def append(self, text: str, style: str = "") -> None:
@@ -64,13 +64,18 @@ class Text:
         return "".join(shown)
 
 
+def is_dumb() -> bool:
+    """Say whether the terminal knows no escape sequences."""
+    return os.environ.get("TERM", "").lower() in ("dumb", "unknown")
+
+
 def colours(stream: TextIO) -> bool:
     """Say whether ``stream`` is to get colours: a terminal that can show them, where the person did not say otherwise.
 
     NO_COLOR (https://no-color.org) and TERM=dumb win over FORCE_COLOR (https://force-color.org), which wins over
     whether it is a terminal; an empty FORCE_COLOR says that it is none, as for rich.
     """
-    if os.environ.get("NO_COLOR") or os.environ.get("TERM", "").lower() in ("dumb", "unknown"):
+    if os.environ.get("NO_COLOR") or is_dumb():
         return False
     forced = os.environ.get("FORCE_COLOR")
     return stream.isatty() if forced is None else forced != ""

@@ -144,10 +144,9 @@ def summary(verdict: Verdict) -> str:
     return f"holds: all {total} statements"
 
 
-def failure_lines(failure: Failure, result: Result, width: int = 80) -> Iterable[str]:
-    """Yield the lines that tell of one failure, the first of its statement."""
-    finding, case = failure.finding, failure.case
-    statement = result.statements[finding.statement]
+def failure_head(failure: Failure) -> Iterable[str]:
+    """Yield what was seen where, and the instruction to blame with its places."""
+    finding = failure.finding
     yield f"{finding.statement} broken {finding.where}: {finding.what}"
     yield f"  expected     {finding.expected}"
     yield f"  seen         {finding.seen}"
@@ -156,6 +155,13 @@ def failure_lines(failure: Failure, result: Result, width: int = 80) -> Iterable
         places = [p for p in (failure.place, failure.template) if p]
         if places:
             yield f"               {', '.join(places)}"
+
+
+def failure_lines(failure: Failure, result: Result, width: int = 80) -> Iterable[str]:
+    """Yield the lines that tell of one failure, the first of its statement."""
+    finding, case = failure.finding, failure.case
+    statement = result.statements[finding.statement]
+    yield from failure_head(failure)
     number = "" if case.number < 0 or isinstance(case, ShrunkCase) else f"#{case.number} {case.name}: "
     yield from wrapped(number + case.plan.shape.c_prototype(), width, _LABEL, first="  caller       ")
     yield from wrapped("; ".join(case.plan.words()), width, _LABEL, lines=6)

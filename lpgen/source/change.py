@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 
 from lpgen.errors import LpgenError
 from lpgen.kernel.generations import Kernel, defined_offsets
 from lpgen.kernel.names import known_names
 from lpgen.kernel.offsets import Offset, default_offsets
+from lpgen.source.packs import Templates
 from lpgen.source.render import render
 
 
@@ -22,7 +22,7 @@ class Group:
     offsets: tuple[Offset, ...]
 
 
-def offsets_header(kernel: Kernel, *, banner: str, templates_dir: Path | None = None) -> str:
+def offsets_header(kernel: Kernel, *, banner: str, templates_dir: Templates | None = None) -> str:
     """Return asm-offsets.h: the constants that the build of ``kernel`` defines, as C.
 
     ``banner`` is one line, the first comment. Raises LpgenError for a template's fault.
@@ -30,7 +30,7 @@ def offsets_header(kernel: Kernel, *, banner: str, templates_dir: Path | None = 
     return render("asm-offsets.h.j2", _context(kernel, banner), templates_dir=templates_dir).text
 
 
-def change_files(kernel: Kernel, *, banner: str, templates_dir: Path | None = None) -> dict[str, str]:
+def change_files(kernel: Kernel, *, banner: str, templates_dir: Templates | None = None) -> dict[str, str]:
     """Return what the kernel change consists of besides the assembly: name of the file to its text.
 
     Which files is the kernel's: asm-offsets.h are the generated constants, asm-offsets.c the entries that generate them

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shlex
 import textwrap
-from pathlib import Path
 
 from lpgen import __version__
 from lpgen.errors import LpgenError
 from lpgen.kernel.generations import Kernel, required_names, settings_of
 from lpgen.kernel.options import setting_text
 from lpgen.source.conditions import Conditions
+from lpgen.source.packs import Templates, name_of
 from lpgen.source.render import Rendered, render
 
 STYLES = ("kernel", "standalone")
@@ -29,7 +29,7 @@ def banner(
     kernel: Kernel,
     *,
     style: str = "kernel",
-    templates_dir: Path | None = None,
+    templates_dir: Templates | None = None,
     everything: bool = False,
     ifdef: bool = False,
 ) -> str:
@@ -49,7 +49,7 @@ def banner(
     if kernel.offsets_file is not None:
         words += ["--offsets", kernel.offsets_file]
     if templates_dir is not None:
-        words += ["--templates", templates_dir.resolve().name]
+        words += ["--templates", name_of(templates_dir)]
     line = f"lpgen {__version__}: {shlex.join(words)}"
     if not line.isprintable():
         raise LpgenError(f"{line!r} cannot stand in a comment", hint="give the file or directory a printable name")
@@ -57,7 +57,7 @@ def banner(
 
 
 def emit_source(
-    kernel: Kernel, *, style: str = "kernel", templates_dir: Path | None = None, ifdef: bool = False
+    kernel: Kernel, *, style: str = "kernel", templates_dir: Templates | None = None, ifdef: bool = False
 ) -> Rendered:
     """Render the assembly for ``kernel`` in ``style`` (one of STYLES). Raises LpgenError for a template's fault.
 

@@ -17,6 +17,7 @@ from lpgen import resources
 from lpgen.errors import LpgenError, Place
 from lpgen.kernel.generations import Kernel
 from lpgen.source.emit import emit_source
+from lpgen.source.packs import Templates, directory_of
 from lpgen.source.render import Rendered
 
 _SUFFIX = ".S.j2"
@@ -44,7 +45,7 @@ class Omission:
         return Place(f"templates/{self.name}", self.line)
 
 
-def omissions(templates_dir: Path | None = None) -> list[Omission]:
+def omissions(templates_dir: Templates | None = None) -> list[Omission]:
     """Return all that can be left out of the templates of the assembly, by template and line.
 
     ``templates_dir`` is searched before the shipped templates.
@@ -54,7 +55,7 @@ def omissions(templates_dir: Path | None = None) -> list[Omission]:
 
 
 def emit_without(
-    kernel: Kernel, omitted: Omission, *, style: str = "kernel", templates_dir: Path | None = None
+    kernel: Kernel, omitted: Omission, *, style: str = "kernel", templates_dir: Templates | None = None
 ) -> Rendered:
     """Render the assembly, as ``emit_source`` does, without ``omitted``. Raises LpgenError when it cannot be."""
     text = _text_of(omitted.name, templates_dir)
@@ -77,21 +78,27 @@ def emit_without(
 
 
 @contextmanager
-def _directory(templates_dir: Path | None) -> Iterator[Path]:
+def _directory(templates_dir: Templates | None) -> Iterator[Path]:
     """Yield a directory that has what ``templates_dir`` has of the templates."""
     with tempfile.TemporaryDirectory(prefix="lpgen.") as made:
         directory = Path(made)
-        for name in resources.template_names() if templates_dir is not None else ():
-            if (path := (templates_dir or directory) / name).is_file():
+        for name in resources.template_names():
+            if (path := _own(name, templates_dir)) is not None:
                 (directory / name).parent.mkdir(parents=True, exist_ok=True)
                 (directory / name).write_bytes(path.read_bytes())
         yield directory
 
 
-def _text_of(name: str, templates_dir: Path | None) -> str:
-    if templates_dir is not None and (path := templates_dir / name).is_file():
-        return path.read_text(encoding="utf-8")
-    return resources.read_template(name)
+def _text_of(name: str, templates_dir: Templates | None) -> str:
+    path = _own(name, templates_dir)
+    return resources.read_template(name) if path is None else path.read_text(encoding="utf-8")
+
+
+def _own(name: str, templates_dir: Templates | None) -> Path | None:
+    """Return the person's own template ``name``, None where there is none."""
+    if templates_dir is None or not (path := directory_of(templates_dir) / name).is_file():
+        return None
+    return path
 
 
 def _in_template(name: str, text: str) -> list[Omission]:

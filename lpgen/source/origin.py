@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-from pathlib import Path
 
 from lpgen.errors import LpgenError, Place
 from lpgen.kernel.generations import Kernel
@@ -12,13 +11,14 @@ from lpgen.kernel.generations import kernel as kernel_facts
 from lpgen.kernel.offsets import Offsets
 from lpgen.kernel.options import parse_setting
 from lpgen.source.emit import STYLES, emit_source
+from lpgen.source.packs import Templates
 
 _BANNER = re.compile(r"^ \* lpgen \S+: lpgen emit (.*)$", re.MULTILINE)
 BANNER_LINES = 6
 
 
 def template_lines(
-    text: str, *, offsets: Offsets | None = None, templates_dir: Path | None = None, kernel: Kernel | None = None
+    text: str, *, offsets: Offsets | None = None, templates_dir: Templates | None = None, kernel: Kernel | None = None
 ) -> tuple[Place | None, ...] | None:
     """Return the template place of each line of an emitted ``text``; None when it was not emitted, or edited since.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 import jinja2
@@ -19,6 +19,7 @@ from jinja2.parser import Parser
 
 from lpgen import resources
 from lpgen.errors import LpgenError, Place
+from lpgen.source.packs import Templates, directory_of
 
 SHIPPED_PREFIX = "lpgen/"
 
@@ -97,13 +98,19 @@ class _Loader(jinja2.BaseLoader):
     def get_source(
         self, environment: jinja2.Environment, template: str
     ) -> tuple[str, str | None, Callable[[], bool] | None]:
+        found = self._read(template)
+        # Compared by what they hold: a file can be saved twice between two ticks of the clock that stamps it.
+        return *found, lambda: self._read(template) == found
+
+    def _read(self, template: str) -> tuple[str, str]:
+        """Return the text of a template and its name for a person."""
         if ".." in template.split("/"):
             raise jinja2.TemplateNotFound(template)
         if self.directory is not None and not template.startswith(SHIPPED_PREFIX):
             path = self.directory / template
             if path.is_file():
                 try:
-                    return path.read_text(encoding="utf-8"), str(path), None
+                    return path.read_text(encoding="utf-8"), str(path)
                 except UnicodeDecodeError as error:
                     raise LpgenError(
                         "is not UTF-8 text", place=Place(str(path)), hint="a template is a text file"
@@ -114,11 +121,13 @@ class _Loader(jinja2.BaseLoader):
                     ) from error
         name = template.removeprefix(SHIPPED_PREFIX)
         try:
-            return resources.read_template(name), f"templates/{name}", None
+            return resources.read_template(name), f"templates/{name}"
         except OSError as error:
             raise jinja2.TemplateNotFound(template) from error
 
 
+# Compiling takes most of a rendering's time: the shipped templates, and those of one directory, are kept compiled.
+@lru_cache(maxsize=2)
 def _environment(directory: Path | None) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=_Loader(directory),
@@ -133,12 +142,6 @@ def _environment(directory: Path | None) -> jinja2.Environment:
     )
     environment.globals["_marked_templates"] = []
     return environment
-
-
-@cache
-def _shipped_environment() -> jinja2.Environment:
-    """Return the environment of the shipped templates alone: compiling them takes most of a rendering's time."""
-    return _environment(None)
 
 
 def _place_of(error: BaseException, names: list[str]) -> Place | None:
@@ -191,15 +194,16 @@ def check_templates_dir(directory: Path) -> None:
     )
 
 
-def render(name: str, context: Mapping[str, object], *, templates_dir: Path | None = None) -> Rendered:
+def render(name: str, context: Mapping[str, object], *, templates_dir: Templates | None = None) -> Rendered:
     """Render the template ``name`` with ``context``.
 
     ``templates_dir`` is searched before the shipped templates. Raises LpgenError with template:line for a syntax
     error, an undefined name, a missing template and any other error raised while rendering.
     """
-    if templates_dir is not None:
-        check_templates_dir(templates_dir)
-    environment = _shipped_environment() if templates_dir is None else _environment(templates_dir)
+    directory = None if templates_dir is None else directory_of(templates_dir)
+    if directory is not None:
+        check_templates_dir(directory)
+    environment = _environment(directory)
     names: list[str] = environment.globals["_marked_templates"]  # type: ignore[assignment]
     try:
         text = environment.get_template(name).render(context)

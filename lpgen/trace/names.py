@@ -103,7 +103,7 @@ class Names:
         self._data = dict(self._data_names())
         self._regs = frozenset(m.pt_regs for one in all_trips(trip) for m in one.moments if m.pt_regs)
         self._room = world.offsets["GPR0"] - frames.HEADER_BYTES
-        self._add_module_stubs()
+        self._add_stubs()
         for one in all_trips(trip):
             self._add_functions(one)
 
@@ -113,8 +113,8 @@ class Names:
             if function.gep not in self._titles:
                 self._add_function(kind, function)
 
-    def _add_module_stubs(self) -> None:
-        for (home, symbol), address in self.world.module_stubs.items():
+    def _add_stubs(self) -> None:
+        for (home, symbol), address in self.world.stubs.items():
             self._titles[address] = f"the stub for {symbol} in {HOMES[home]}"
 
     def _add_function(self, kind: str, function: Function) -> None:

@@ -13,7 +13,7 @@ from lpgen import __version__
 from lpgen.cli import COMMANDS
 from tests.commands.tools import Here, environment, program
 
-HEAVY = ("unicorn", "keystone", "capstone", "rich", "pcpp", "elftools")
+HEAVY = ("unicorn", "keystone", "capstone", "rich", "pcpp", "elftools", "watchfiles")
 
 
 @pytest.mark.parametrize("name", COMMANDS)

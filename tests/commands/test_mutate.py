@@ -161,6 +161,9 @@ def test_progress_on_a_terminal(tmp_path: Path) -> None:
     code, shown = on_terminal("mutate", *part, cwd=tmp_path)
     assert code in (0, 1)
     assert b"mutants" in shown
+    assert b"\x1b[3" not in shown
+    (tmp_path / "store").unlink()
+    assert on_terminal("mutate", *part, cwd=tmp_path, TERM="dumb") == (code, b"")
 
 
 def _mutation(*outcomes: Outcome, planned: int = 0) -> Mutation:
