@@ -116,7 +116,8 @@ def _drawn(kernel: Kernel, options: dict[str, Any]) -> Case:
     from lpgen.machine.plan import PATCH, Plan
     from lpgen.machine.plan_text import plan_text
 
-    shape = parse_prototype(options["caller"] or DEFAULT_CALLER, what="--caller")
+    caller = DEFAULT_CALLER if options["caller"] is None else options["caller"]
+    shape = parse_prototype(caller, what="--caller")
     fields: dict[str, Any] = {"seed": options["seed"]}
     if options["patched"]:
         if "livepatch" not in kernel.features:
