@@ -110,7 +110,9 @@ class Browser:
         self.driver.quit()
 
     def size(self, width: int, height: int) -> None:
-        self.command("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        self.command(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+        )
 
     def media(self, **features: str) -> None:
         named = [{"name": name.replace("_", "-"), "value": value} for name, value in features.items()]
@@ -151,7 +153,9 @@ class Browser:
 
     def until(self, condition: str) -> None:
         """Wait until a condition holds in the page."""
-        WebDriverWait(self.driver, 20, poll_frequency=0.05).until(lambda driver: driver.execute_script(f"return {condition}"))
+        WebDriverWait(self.driver, 20, poll_frequency=0.05).until(
+            lambda driver: driver.execute_script(f"return {condition}")
+        )
 
     def seen(self) -> dict[str, Any]:
         found: dict[str, Any] = self.run(SEEN)

@@ -93,7 +93,9 @@ def _check_slots(trace: dict[str, Any], at: At, seen: dict[str, Any]) -> None:
     innermost = at.frames[-1:] if number(at.event["r1"]) == number(at.frames[-1]["address"]) else []
     for frame in innermost:
         layout = trace["layouts"][frame["layout"]]
-        must = {slot["offset"] for slot in layout["slots"] if slot["name"] in ("back chain", "pt_regs.nip", "pt_regs.link")}
+        must = {
+            slot["offset"] for slot in layout["slots"] if slot["name"] in ("back chain", "pt_regs.nip", "pt_regs.link")
+        }
         must |= {slot["offset"] for slot in layout["slots"] if re.fullmatch(r"a\d+|LR save", slot["name"])}
         touched = any("pt_regs.nip" in a["name"] for e in trace["events"] for a in e.get("memory", ()))
         missing = {offset for offset in must if number(frame["address"]) + offset not in rows}
@@ -267,7 +269,9 @@ def test_a_click_on_a_step_and_on_a_line(pages: Pages, browser: Browser) -> None
     page = pages(*KERNELS["6.18"])
     browser.open(page, "#c0s0")
     for step in (5, 40):
-        browser.run("document.querySelector(arguments[0]).scrollIntoView({ block: 'center' })", f"#steps [data-n='{step}']")
+        browser.run(
+            "document.querySelector(arguments[0]).scrollIntoView({ block: 'center' })", f"#steps [data-n='{step}']"
+        )
         browser.find(f"#steps [data-n='{step}']").click()
         assert browser.step == step
     line = browser.find("#emitted li.later[data-t]")
