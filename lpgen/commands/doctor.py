@@ -46,6 +46,8 @@ TOOLS = (
     ("powerpc64le-linux-gnu-gcc", "verify --cpp; tests against the compiler", "gcc-powerpc64le-linux-gnu"),
     ("gdb-multiarch", "debugger for lpgen trace --gdb", "gdb-multiarch"),
     ("qemu-ppc64le", "tests that run compiled programs", "qemu-user"),
+    ("chromium", "tests of report's page", "chromium"),
+    ("chromedriver", "tests of report's page", "chromium-driver"),
 )
 
 

@@ -11,7 +11,7 @@ import click
 from lpgen.commands.calls import call_options, chosen_case
 from lpgen.commands.options import CONTEXT, say_notes
 from lpgen.commands.subject import Chosen, subject_options
-from lpgen.commands.waiting import stoppable
+from lpgen.commands.waiting import progress, stoppable
 from lpgen.errors import LpgenError
 from lpgen.report.files import STDOUT, make_directory, read_text, write_out
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 DEFAULT = Path("out") / "report.html"
 # So many failing calls are shown step by step.
 FAILURES = 5
+# What takes its time: the trampolines and the call, the verdict, the proof, the traces, the costs.
+_PARTS = 5
 
 EPILOG = """\b
 Examples:
@@ -74,7 +76,13 @@ def command(
         raise LpgenError("--json writes no page", hint="leave out --out")
     chosen = Chosen.of(file, options)
     kernel = chosen.kernel
-    with stoppable() as check_stop:
+    with stoppable() as check_stop, progress("report", quiet=False) as (started, done):
+        started(_PARTS)
+
+        def advance() -> None:
+            check_stop()
+            done(1)
+
         from lpgen import api
         from lpgen.contract.cost import costs
         from lpgen.kernel.chosen import choose
@@ -88,21 +96,24 @@ def command(
         compared = None if against is None else compare(choose(against), kernel)
         unit = chosen.unit()
         own = _own_call(chosen, unit, options)
+        advance()
         verdict = api.judge(kernel, unit, check=check_stop)
         result = Result.of(verdict, unit, chosen.command(unit))
-        check_stop()
+        advance()
         notes: list[str] = []
         proof = None if no_prove else _proof(chosen, unit, notes)
-        check_stop()
+        advance()
         text, rendered = _text(chosen, unit)
         rows = code_rows(unit, result, text, rendered)
         outcomes, said = _mutants(chosen, unit, mutation, notes)
+        calls = _calls(chosen, unit, result, own)
+        advance()
         page = Page(
             kernel=kernel,
             unit=unit,
             command=_command(chosen, unit, against),
             verdict=result,
-            calls=list(_calls(chosen, unit, result, own)),
+            calls=calls,
             costs=costs(kernel, unit),
             rows=rows,
             sources=template_sources(rows),
@@ -113,9 +124,10 @@ def command(
             comparison=compared,
             notes=notes,
         )
-        check_stop()
+        advance()
         directory = None if chosen.templates is None else directory_of(chosen.templates)
-        content = json.dumps(page_json(page), indent=2) + "\n" if as_json else page_html(page, directory)
+        content = json.dumps(page_json(page), indent=2) + "
+" if as_json else page_html(page, directory)
     target = "-" if as_json else out
     if target is None:
         make_directory(DEFAULT.parent)

@@ -24,6 +24,7 @@
       this.stacks = new Map();
       this.stores = new Map();
       this.touched = new Set();
+      this.undo = [];
       for (const stack of this.trace.stacks) {
         const made = { name: stack.thread, base: BigInt(stack.base), top: BigInt(stack.top), start: BigInt(stack.livepatch_stack), at: BigInt(stack.livepatch_sp_at) };
         made.owner = made;
@@ -91,13 +92,16 @@
     write(access, value) {
       const address = BigInt(access.address), at = this.aligned(address);
       const shift = 8n * (address & 7n), mask = ((1n << BigInt(8 * access.size)) - 1n) << shift;
-      this.memory.set(at, ((this.memory.get(at) ?? 0n) & ~mask) | ((BigInt(value) << shift) & mask));
+      const before = this.memory.get(at);
+      this.memory.set(at, ((before ?? 0n) & ~mask) | ((BigInt(value) << shift) & mask));
+      return [at, before];
     }
 
     apply(event, on) {
-      const changes = event.registers || [], accesses = (event.memory || []).filter((a) => a.kind === "store");
-      for (const change of changes) this.registers[change.register] = BigInt(on ? change.after : change.before);
-      for (const access of on ? accesses : [...accesses].reverse()) this.write(access, on ? access.value : access.before);
+      for (const change of event.registers || []) this.registers[change.register] = BigInt(on ? change.after : change.before);
+      /* What a function wrote below its frame has no name and is not among the stores: their own "before" may be that. */
+      if (on) this.undo[event.number] = (event.memory || []).filter((a) => a.kind === "store").map((access) => this.write(access, access.value));
+      else for (const [at, before] of [...this.undo[event.number]].reverse()) before === undefined ? this.memory.delete(at) : this.memory.set(at, before);
     }
 
     go(step) {
@@ -369,7 +373,7 @@
 
   /* The page around it. */
   const calls = [], slider = byId("slider"), steps = byId("steps");
-  let current = -1, picture = null, timer = 0, lit = [];
+  let current = -1, picture = null, timer = 0, link = 0, lit = [];
 
   function call() { return calls[current]; }
 
@@ -509,7 +513,13 @@
     button?.setAttribute("aria-current", "step");
     if (button) scrollInto(steps, button);
     code(event);
-    try { history.replaceState(null, "", `#c${current}s${one.step}`); } catch { /* a page in a frame may not */ }
+    clearTimeout(link);
+    link = setTimeout(address, 200);
+  }
+
+  /* The link to this step, once it stays: browsers take only so many a second. */
+  function address() {
+    try { history.replaceState(null, "", `#c${current}s${call().step}`); } catch { /* a page in a frame may not */ }
   }
 
   function stop() {
@@ -551,11 +561,11 @@
     byId("tabs").append(tab);
   });
   byId("tabs").addEventListener("keydown", (event) => {
-    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (!by) return;
+    const count = data.calls.length;
+    const next = { ArrowRight: (current + 1) % count, ArrowLeft: (current + count - 1) % count, Home: 0, End: count - 1 }[event.key];
+    if (next === undefined) return;
     event.preventDefault();
     event.stopPropagation();
-    const next = (current + by + data.calls.length) % data.calls.length;
     open(next, 0);
     byId("tab" + next).focus();
   });
@@ -601,10 +611,14 @@
   try { stored = localStorage.getItem("lpgen-theme"); } catch { /* no storage for a file */ }
   choose(themes.includes(stored) ? stored : "auto");
 
+  function linked() {
+    const at = /^#c(\d+)s(\d+)$/.exec(location.hash);
+    if (at && Number(at[1]) < data.calls.length) open(Number(at[1]), Number(at[2]));
+    else if (current < 0) open(0, 0);
+  }
   if (data.calls.length) {
     byId("player").hidden = false;
-    const at = /^#c(\d+)s(\d+)$/.exec(location.hash);
-    const number = at && Number(at[1]) < data.calls.length ? Number(at[1]) : 0;
-    open(number, at ? Number(at[2]) : 0);
+    linked();
+    addEventListener("hashchange", linked);
   }
 })();

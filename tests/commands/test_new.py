@@ -186,7 +186,7 @@ def test_an_installed_pack_goes_by_its_name(project: Path, tmp_path: Path) -> No
 
 def test_doctor_lists_it(project: Path, tmp_path: Path) -> None:
     ran = _lpgen(project, "doctor", cwd=tmp_path)
-    assert f"\nTemplate packs\n  my-pack (my-pack 0.1.0): {project / 'site/my_pack/templates'}\n" in ran.out
+    assert f"\nTemplate packs\n  my-pack  my-pack 0.1.0  {project / 'site/my_pack/templates'}\n" in ran.out
 
 
 def test_a_failure_can_be_run_again_by_the_name(project: Path, tmp_path: Path) -> None:
