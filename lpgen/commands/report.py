@@ -126,8 +126,7 @@ def command(
         )
         advance()
         directory = None if chosen.templates is None else directory_of(chosen.templates)
-        content = json.dumps(page_json(page), indent=2) + "
-" if as_json else page_html(page, directory)
+        content = json.dumps(page_json(page), indent=2) + "\n" if as_json else page_html(page, directory)
     target = "-" if as_json else out
     if target is None:
         make_directory(DEFAULT.parent)
