@@ -32,7 +32,14 @@ def call_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--only", type=Count(0), metavar="N", help="Caller N of `lpgen verify`."),
         click.option("--plan", metavar="TEXT", help="A plan, as the last line of a failure of `lpgen verify` has it."),
-        click.option("--seed", type=Count(0), metavar="N", default=0, show_default=True, help="Which random values."),
+        click.option(
+            "--seed",
+            type=Count(0, (1 << 64) - 1),
+            metavar="N",
+            default=0,
+            show_default=True,
+            help="Which random values.",
+        ),
         click.option(
             "--interrupt-at",
             metavar="N[:MODE]",
@@ -82,6 +89,14 @@ def chosen_case(kernel: Kernel, unit: Unit, options: dict[str, Any]) -> Case:
     if options["only"] is not None:
         return Suite(kernel, unit, seed=options["seed"]).case(chosen_item(options["only"], options["at"]))
     return _drawn(kernel, options)
+
+
+def check_interrupted(options: dict[str, Any], *, came: bool) -> None:
+    """Raise LpgenError if the interrupt of --interrupt-at or --at never ``came``."""
+    for name in ("interrupt_at", "at"):
+        if options[name] and not came:
+            said = f"--{name.replace('_', '-')} {options[name]}"
+            raise LpgenError(f"{said}: the call executes fewer instructions", hint="give a lower boundary")
 
 
 def chosen_item(number: int, at: str | None) -> Item:
