@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from lpgen.contract.limits import LIMITS
 from lpgen.contract.statements import STATEMENTS
 from lpgen.errors import LpgenError, Place
 from lpgen.proof.assumptions import assumptions
+from lpgen.report.files import read_text
 from lpgen.report.json_trace import trace_json
 from lpgen.report.page import Page
 from lpgen.report.proof_text import verdict_of
@@ -27,8 +29,9 @@ SCHEMA = "lpgen.report/1"
 
 def page_html(page: Page, templates_dir: Path | None = None) -> str:
     """Return the page. Raises LpgenError for a fault of a template of ``templates_dir``, with its line."""
+    loader = _Loader(templates_dir)
     environment = jinja2.Environment(
-        loader=_Loader(templates_dir),
+        loader=loader,
         undefined=jinja2.StrictUndefined,
         autoescape=True,
         trim_blocks=True,
@@ -56,8 +59,24 @@ def page_html(page: Page, templates_dir: Path | None = None) -> str:
     except jinja2.TemplateSyntaxError as error:
         place = Place(error.filename or TEMPLATE, error.lineno)
         raise LpgenError(f"template syntax: {error.message}", place=place, hint="mend the template") from error
-    except jinja2.UndefinedError as error:
-        raise LpgenError(f"undefined name: {error.message}", place=Place(TEMPLATE), hint="mend the template") from error
+    except jinja2.TemplateNotFound as error:
+        at = _place_of(error, loader.names)
+        raise LpgenError(f"template {error.name!r} not found", place=at, hint="mend the template") from error
+    except LpgenError:
+        raise
+    except Exception as error:
+        # What has no line of a template is lpgen's own fault.
+        at = _place_of(error, loader.names)
+        if at is None:
+            raise
+        what = "undefined name" if isinstance(error, jinja2.UndefinedError) else "template"
+        raise LpgenError(f"{what}: {error}", place=at, hint="mend the template") from error
+
+
+def _place_of(error: BaseException, names: set[str]) -> Place | None:
+    """Return the innermost line of the templates ``names`` in the traceback."""
+    found = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in names]
+    return Place(found[-1].filename, found[-1].lineno) if found else None
 
 
 def page_data(page: Page) -> dict[str, Any]:
@@ -77,14 +96,17 @@ def _for_script(data: object) -> str:
 class _Loader(jinja2.BaseLoader):
     def __init__(self, directory: Path | None) -> None:
         self._directory = directory
+        self.names: set[str] = set()
 
     def get_source(
         self, environment: jinja2.Environment, template: str
     ) -> tuple[str, str | None, Callable[[], bool] | None]:
         own = None if self._directory is None or template.startswith("lpgen/") else self._directory / template
         if own is not None and own.is_file():
-            return own.read_text(encoding="utf-8"), str(own), None
+            self.names.add(str(own))
+            return _own_text(own), str(own), None
         name = template.removeprefix("lpgen/")
+        self.names.add(f"templates/{name}")
         try:
             return resources.read_template(name), f"templates/{name}", None
         except OSError as error:
@@ -94,11 +116,12 @@ class _Loader(jinja2.BaseLoader):
 def _file(name: str, directory: Path | None) -> str:
     """Return the text of a file beside the page's template: a person's own, or the shipped one."""
     own = None if directory is None else directory / "report" / name
-    return (
-        own.read_text(encoding="utf-8")
-        if own is not None and own.is_file()
-        else resources.read_template(f"report/{name}")
-    )
+    return _own_text(own) if own is not None and own.is_file() else resources.read_template(f"report/{name}")
+
+
+def _own_text(path: Path) -> str:
+    """Return the text of a person's file, which may be empty. Raises LpgenError when it cannot be read or is none."""
+    return "" if path.stat().st_size == 0 else read_text(path)
 
 
 def _statements(page: Page) -> Any:

@@ -46,7 +46,8 @@ return {
     text: one.querySelector("text").textContent })),
   livepatch: [...svg.querySelectorAll("[data-livepatch]")].map((one) => ({ n: Number(one.dataset.livepatch),
     dead: one.hasAttribute("fill-opacity"), ...edge(one) })),
-  pointers: Object.fromEntries([...svg.querySelectorAll("[data-pointer]")].map((one) => [one.dataset.pointer, tip(one)])),
+  pointers: Object.fromEntries(
+    [...svg.querySelectorAll("[data-pointer]")].map((one) => [one.dataset.pointer, tip(one)])),
   loaded: svg.querySelectorAll(".loaded").length,
   registers: [...document.querySelectorAll("#registers .regs > div")].map((one) => ({ name: one.children[0].textContent,
     text: one.children[1].textContent, value: one.title, changed: one.classList.contains("changed") })),

@@ -37,7 +37,7 @@ KERNELS = {
         "struct { long a; double b[3]; char c[40]; } f(int, double, float, struct { long x, y, z; int w; }, long, long,"
         " long, long, long, long, double, double, double, char, short, __int128, long, long, long, ..., double, long)",
     ),
-    "deep": ("--kernel", "6.18", "--no-prove", "--plan", "long f(long) seed=1 nip=patch inner*14=[long f(long) nip=patch]"),
+    "deep": ("--kernel", "6.18", "--no-prove", "--plan", "long f(long) nip=patch inner*14=[long f(long) nip=patch]"),
 }  # fmt: skip
 
 

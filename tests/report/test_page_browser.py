@@ -281,7 +281,8 @@ def test_a_click_on_a_step_and_on_a_line(pages: Pages, browser: Browser) -> None
     assert seen == [{"name": line.get_attribute("data-t"), "line": int(line.get_attribute("data-l")), "hidden": False}]
     source = browser.run(
         "const one = document.querySelector('#source li.now').getBoundingClientRect(),"
-        " pane = document.getElementById('source').getBoundingClientRect(); return one.top >= pane.top && one.bottom <= pane.bottom"
+        " pane = document.getElementById('source').getBoundingClientRect();"
+        " return one.top >= pane.top && one.bottom <= pane.bottom"
     )
     assert source is True
 
