@@ -142,7 +142,14 @@ def _drawn(kernel: Kernel, options: dict[str, Any]) -> Case:
     if options["interrupt_at"] is not None:
         fields["interrupt"] = _interrupt(kernel, options)
     plan: Plan = Plan(shape, **fields)
-    return api.plan_case(kernel, plan_text(plan))
+    case = api.plan_case(kernel, plan_text(plan))
+    if options["patched"] and not case.plan.patched:
+        # Up to 5.17 the lean entry gives the tracer no pt_regs (contract section 6, G4); _mcount calls none.
+        raise LpgenError(
+            f"--patched: {options['through']} of kernel {kernel.version} leads to no livepatch",
+            hint="leave out --through or --patched",
+        )
+    return case
 
 
 def _interrupt(kernel: Kernel, options: dict[str, Any]) -> Interrupt:

@@ -66,6 +66,14 @@ ONE = "exclude each other; leave one out"
         (["--caller", ""], "--caller"),
         (["--through", ""], "--through : no call site"),
         (["--config", "CONFIG_LIVEPATCH=n", "--patched"], "--patched: kernel 4.7 has no livepatch with these options"),
+        (
+            ["--kernel", "4.18", "--through", "ftrace_caller", "--patched"],
+            "--patched: ftrace_caller of kernel 4.18 leads to no livepatch; leave out --through or --patched",
+        ),
+        (
+            ["--kernel", "6.12", "--through", "_mcount", "--patched"],
+            "--patched: _mcount of kernel 6.12 leads to no livepatch; leave out --through or --patched",
+        ),
         (["none.S"], "none.S: cannot be read: no such file"),
     ],
 )
