@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,29 +33,24 @@ def call_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--only", type=Count(0), metavar="N", help="Caller N of `lpgen verify`."),
         click.option("--plan", metavar="TEXT", help="A plan, as the last line of a failure of `lpgen verify` has it."),
-        click.option(
-            "--seed",
-            type=Count(0, (1 << 64) - 1),
-            metavar="N",
-            default=0,
-            show_default=True,
-            help="Which random values.",
-        ),
+        click.option("--seed", type=Count(0), metavar="N", default=0, show_default=True, help="Which random values."),
         click.option(
             "--interrupt-at",
             metavar="N[:MODE]",
-            help="Interrupt it before the Nth instruction of the trampolines: frame (default), calls, switch.",
+            help="Interrupt it before the Nth instruction of the trampolines. frame (default): the handler writes to"
+            " its frames; calls: it makes a patched call; switch: another thread runs.",
         ),
         click.option(
             "--through",
             metavar="SYMBOL",
-            help="Where B's call site leads: ftrace_regs_caller (default), ftrace_caller, _mcount.",
+            help="Where B's call site leads: from 4.18 on ftrace_regs_caller (default) or ftrace_caller, before that"
+            " ftrace_caller; from 6.6 on _mcount too.",
         ),
         click.option("--patched", is_flag=True, help="The tracer sets regs->nip = C: a livepatch."),
         click.option(
             "--caller",
             metavar="PROTOTYPE",
-            help="B's prototype in C; behind an ellipsis what is passed for it: 'int f(int, ..., double)'.  "
+            help="B's prototype, and C's; behind an ellipsis what is passed for it: 'int f(int, ..., double)'.  "
             "[default: nine longs]",
         ),
     ):
@@ -89,6 +85,15 @@ def chosen_case(kernel: Kernel, unit: Unit, options: dict[str, Any]) -> Case:
     if options["only"] is not None:
         return Suite(kernel, unit, seed=options["seed"]).case(chosen_item(options["only"], options["at"]))
     return _drawn(kernel, options)
+
+
+def again(options: dict[str, Any], case: Case) -> str:
+    """Return what names ``case``, the one that ``options`` named, on a command line."""
+    from lpgen.machine.plan_text import plan_text
+
+    if options["replay"] is not None:
+        return f"--replay {shlex.quote(options['replay'])}"
+    return f"--plan {shlex.quote(plan_text(case.plan))}"
 
 
 def check_interrupted(options: dict[str, Any], *, came: bool) -> None:
@@ -133,6 +138,8 @@ def _drawn(kernel: Kernel, options: dict[str, Any]) -> Case:
 
     caller = DEFAULT_CALLER if options["caller"] is None else options["caller"]
     shape = parse_prototype(caller, what="--caller")
+    if options["seed"] >= 1 << 64:
+        raise LpgenError(f"--seed {options['seed']}: more than 64 bits", hint="give a smaller number")
     fields: dict[str, Any] = {"seed": options["seed"]}
     if options["patched"]:
         if "livepatch" not in kernel.features:

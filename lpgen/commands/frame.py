@@ -15,7 +15,7 @@ from lpgen.report.files import STDOUT, write_out
 EPILOG = """\b
 Examples:
   lpgen frame                                    of a 4.7 kernel
-  lpgen frame --kernel 6.12 --all                each GPR in a row of its own
+  lpgen frame --kernel 6.12 --unfold             each GPR in a row of its own
   lpgen frame --vmlinux vmlinux                  with the offsets of this kernel
   lpgen frame --caller 'int f(long a, double b, struct { long m[8]; } c)'
   lpgen frame --kernel 6.12 --svg frame.svg
@@ -26,8 +26,8 @@ Exit codes: 0 drawn, 2 usage or input.
 
 
 @click.command(epilog=EPILOG, context_settings=CONTEXT)
-@click.option("--caller", metavar="PROTOTYPE", help="C's prototype: show which of its arguments lies where.")
-@click.option("--all", "unfold", is_flag=True, help="A row for each GPR: do not draw those that are alike as one.")
+@click.option("--caller", metavar="PROTOTYPE", help="B's prototype, and C's: show which argument lies where.")
+@click.option("--unfold", is_flag=True, help="A row for each GPR: do not draw those that are alike as one.")
 @click.option("--svg", metavar="FILE", help="Write the diagram as SVG; - is standard output.")
 @json_option()
 @kernel_options
@@ -51,7 +51,7 @@ def command(
     if svg == "":
         raise LpgenError("--svg names no file", hint="give a file's name, or - for standard output")
     if unfold and as_json:
-        raise LpgenError("--all is for the diagram", hint="leave it out: --json has every GPR")
+        raise LpgenError("--unfold is for the diagram", hint="leave it out: --json has every GPR")
     kernel = chosen_kernel(version, config, offsets, vmlinux, build)
     from lpgen.report.frame_model import diagram
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from lpgen.commands.calls import call_options, check_interrupted, chosen_case
-from lpgen.commands.options import CONTEXT, say_notes
+from lpgen.commands.calls import again, call_options, check_interrupted, chosen_case
+from lpgen.commands.options import CONTEXT, json_option, say_notes
 from lpgen.commands.subject import Chosen, subject_options
 from lpgen.commands.waiting import progress, stoppable
 from lpgen.errors import LpgenError
@@ -50,9 +51,7 @@ Exit codes: 0 every statement holds, 1 one is broken, not exercised or refuted, 
     help="Results of `lpgen mutate`.  [default: out/mutate-VERSION.sqlite, if it is there]",
 )
 @click.option("--no-prove", is_flag=True, help="Leave the proof out.")
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print what the page's script works with, as JSON; write no page."
-)
+@json_option("Print what the page shows as JSON, and write no page.")
 @call_options
 @subject_options
 def command(
@@ -113,7 +112,9 @@ def command(
         page = Page(
             kernel=kernel,
             unit=unit,
-            command=_command(chosen, unit, against),
+            command=_command(
+                chosen, unit, against=against, mutation=mutation, no_prove=no_prove, own=own, options=options
+            ),
             verdict=result,
             calls=calls,
             costs=costs(kernel, unit),
@@ -140,8 +141,23 @@ def command(
     return 0 if page.holds else 1
 
 
-def _command(chosen: Chosen, unit: Unit, against: str | None) -> str:
-    return chosen.command(unit, name="report") + ("" if against is None else f" --against {against}")
+def _command(
+    chosen: Chosen,
+    unit: Unit,
+    *,
+    against: str | None,
+    mutation: str | None,
+    no_prove: bool,
+    own: Case | None,
+    options: dict[str, Any],
+) -> str:
+    words = [chosen.command(unit, name="report")]
+    words += [
+        f"{name} {shlex.quote(value)}" for name, value in (("--against", against), ("--mutation", mutation)) if value
+    ]
+    words += ["--no-prove"] if no_prove else []
+    words += [] if own is None else [again(options, own)]
+    return " ".join(words)
 
 
 def _own_call(chosen: Chosen, unit: Unit, options: dict[str, Any]) -> Case | None:

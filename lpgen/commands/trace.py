@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lpgen.commands.calls import call_options, check_interrupted, chosen_case
+from lpgen.commands.calls import again, call_options, check_interrupted, chosen_case
 from lpgen.commands.options import CONTEXT, Count, json_option, print_json, say_notes
 from lpgen.commands.subject import Chosen, subject_options
 from lpgen.commands.waiting import stoppable
@@ -69,7 +69,6 @@ def command(
     chosen = Chosen.of(file, options)
     kernel = chosen.kernel
     with stoppable() as check_stop:
-        from lpgen.machine.plan_text import plan_text
         from lpgen.report.trace_result import TraceResult
         from lpgen.trace.build import trace_call
 
@@ -88,8 +87,7 @@ def command(
         trace = trace_call(kernel, unit, case.plan, values=case.values, case=case)
     check_interrupted(options, came=bool(trace.verdict.interrupted))
     command = chosen.command(unit, name="trace")
-    again = f"--replay {options['replay']}" if options["replay"] else f"--plan '{plan_text(case.plan)}'"
-    result = TraceResult(trace, unit, f"{command} {again}", chosen.command(unit))
+    result = TraceResult(trace, unit, f"{command} {again(options, case)}", chosen.command(unit))
     if as_json:
         from lpgen.report.json_trace import trace_json
 

@@ -24,7 +24,6 @@ from lpgen.report.proof_text import verdict_of
 from lpgen.report.terminal import summary
 
 TEMPLATE = "report/report.html.j2"
-SCHEMA = "lpgen.report/1"
 
 
 def page_html(page: Page, templates_dir: Path | None = None) -> str:
@@ -82,7 +81,6 @@ def _place_of(error: BaseException, names: set[str]) -> Place | None:
 def page_data(page: Page) -> dict[str, Any]:
     """Return what the page's script works with: the calls, and which line of the code each address belongs to."""
     return {
-        "schema": SCHEMA,
         "calls": [{"title": one.title, "what": one.what, "trace": trace_json(one.result)} for one in page.calls],
         "rows": {f"{address:#x}": row.number for row in page.rows for address in row.addresses},
     }

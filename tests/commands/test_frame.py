@@ -110,14 +110,14 @@ def test_svg(lpgen: Here) -> None:
     text = Path("frame.svg").read_text()
     assert lpgen("frame", "--kernel", "6.12", "--svg", "-").out == text
     assert text.startswith('<?xml version="1.0" encoding="UTF-8"?>\n<svg ')
-    assert text.count("<text ") < lpgen("frame", "--kernel", "6.12", "--svg", "-", "--all").out.count("<text ")
+    assert text.count("<text ") < lpgen("frame", "--kernel", "6.12", "--svg", "-", "--unfold").out.count("<text ")
 
 
 def test_errors_leave_nothing_behind(lpgen: Here) -> None:
     for args, said in (
         (["--svg", "x.svg", "--json"], "--svg and --json exclude each other; leave one out"),
         (["--svg", ""], "--svg names no file"),
-        (["--json", "--all"], "--all is for the diagram"),
+        (["--json", "--unfold"], "--unfold is for the diagram"),
         (["--svg", "x.svg", "--caller", "int f("], "--caller, column"),
         (["--caller", ""], "--caller"),
         (["--kernel", "4.99"], "series ended"),

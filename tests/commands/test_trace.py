@@ -31,7 +31,7 @@ ONE = "exclude each other; leave one out"
         (["--perfetto", "x", "--values"], "--values is for the text and --svg; leave out --values, or --perfetto"),
         (["--gdb", "0", "--values"], "--values is for the text and --svg; leave out --values, or --gdb"),
         (["--gdb", "65536"], "lpgen trace: Invalid value for '--gdb': 65536 is not in the range 0<=x<=65535; "),
-        (["--seed", f"{1 << 64}"], f"lpgen trace: Invalid value for '--seed': {1 << 64} is not in the range "),
+        (["--seed", f"{1 << 64}"], f"--seed {1 << 64}: more than 64 bits; give a smaller number"),
         (["--plan", "void f()", "--only", "1"], f"--plan and --only {ONE}"),
         (["--plan", "void f()", "--replay", "x"], f"--plan and --replay {ONE}"),
         (["--plan", "void f()", "--patched"], f"--plan and --patched {ONE}"),

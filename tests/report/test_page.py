@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import time
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from markupsafe import escape
 
 from lpgen import api, resources
 from lpgen.assembly import write_object
@@ -90,6 +92,16 @@ def test_the_same_each_time(lpgen: Here, tmp_path: Path) -> None:
     assert one == (tmp_path / "two").read_text()
     assert str(tmp_path) not in one
     assert not re.search(r"\b20[0-9][0-9]-[0-9][0-9]-[0-9][0-9]\b|\bseconds\b", one)
+
+
+def test_the_command_on_it_makes_it_again(lpgen: Here, tmp_path: Path) -> None:
+    given = ("--kernel", "4.7", "--no-prove", "--against", "4.12", "--patched", "--caller", "void f(int)")
+    assert lpgen("report", *given, "--out", "one").code == 0
+    one = (tmp_path / "one").read_text()
+    command = "lpgen report --kernel 4.7 --against 4.12 --no-prove --plan 'void f(int) seed=0 nip=patch'"
+    assert f"<code>{escape(command)}</code>" in one
+    assert lpgen(*shlex.split(command)[1:], "--out", "two").code == 0
+    assert (tmp_path / "two").read_text() == one
 
 
 def test_a_hostile_name_and_text(lpgen: Here, tmp_path: Path, browser: Browser) -> None:
