@@ -33,13 +33,16 @@ class Caller:
     def homes(self) -> list[tuple[str, str]]:
         """What each doubleword of the parameter save area is called, and what it is in a few words."""
         found = []
-        for number in range(self.doublewords):
-            here = list(self._at(number))
+        held = [list(self._at(number)) for number in range(self.doublewords)]
+        last = max((number for number, here in enumerate(held) if here), default=-1)
+        for number, here in enumerate(held):
+            # A variadic function does not know how many arguments it got.
+            empty = "spilled by C all the same" if self.shape.prototype.variadic and number > last else "not used"
             names, types = (", ".join(part) for part in zip(*here, strict=True)) if here else ("", "")
             if number < GPR_SLOTS:
                 register = f"r{FIRST_GPR + number}"
                 home = f"home of {register}"
-                found.append((f"{home}: {names}", f"{types}: in {register}") if here else (home, "not used"))
+                found.append((f"{home}: {names}", f"{types}: in {register}") if here else (home, empty))
             else:
                 found.append((names, types) if here else (f"doubleword {number + 1}", "not used"))
         return found
@@ -84,7 +87,7 @@ class Caller:
         yield from (Text(line, HEADING) for line in wrapped(f"A calls {self.prototype}", width, "  ", first=""))
         rows = [(name, ", ".join(piece.where for piece in pieces), ctype) for name, ctype, pieces in self.arguments()]
         if self.shape.prototype.variadic:
-            spilled = "C is variadic: it stores the registers of its variadic arguments in their homes"
+            spilled = "C is variadic: it stores the registers behind its fixed arguments, up to r10, in their homes"
             yield from (Text(line) for line in wrapped(spilled, width, "  "))
         rows.append(("result", self.result, self.shape.prototype.result.c_name))
         yield from columns(rows, width, "  ")

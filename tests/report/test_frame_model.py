@@ -162,7 +162,7 @@ def test_each_argument_in_a_doubleword_is_named_there(prototype: str) -> None:
 def test_the_arguments_beside() -> None:
     lines = [line.plain for line in caller_of(PROTOTYPES["variadic"]).lines(79)]
     assert lines[0] == "A calls int f(void *a1, ...)"
-    assert "  C is variadic: it stores the registers of its variadic arguments in their" in lines
+    assert "  C is variadic: it stores the registers behind its fixed arguments, up to r10," in lines
     assert [line.split() for line in lines[-5:]] == [
         ["a1", "r3", "void", "*"],
         ["a2", "r4", "int"],
@@ -173,6 +173,13 @@ def test_the_arguments_beside() -> None:
     assert "96(r1)" in "\n".join(line.plain for line in caller_of(NINE).lines(79))
     hidden = [line.plain for line in caller_of(PROTOTYPES["hidden"]).lines(79)]
     assert hidden[-1].split(maxsplit=1)[1].startswith("in memory, its address in r3")
+
+
+def test_a_variadic_function_spills_up_to_r10() -> None:
+    homes = caller_of("int f(const char *, ..., int)").homes
+    assert homes[1] == ("home of r4: a2", "int: in r4")
+    assert homes[2:] == [(f"home of r{n}", "spilled by C all the same") for n in range(5, 11)]
+    assert ("home of r4", "not used") in caller_of(f"void f(long, double, {', '.join(['long'] * 8)})").homes
 
 
 def test_a_text_that_is_no_prototype_is_refused() -> None:
