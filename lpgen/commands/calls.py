@@ -32,7 +32,14 @@ def call_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--only", type=Count(0), metavar="N", help="Caller N of `lpgen verify`."),
         click.option("--plan", metavar="TEXT", help="A plan, as the last line of a failure of `lpgen verify` has it."),
-        click.option("--seed", type=Count(0), metavar="N", default=0, show_default=True, help="Which random values."),
+        click.option(
+            "--seed",
+            type=Count(0, (1 << 64) - 1),
+            metavar="N",
+            default=0,
+            show_default=True,
+            help="Which random values.",
+        ),
         click.option(
             "--interrupt-at",
             metavar="N[:MODE]",
@@ -84,6 +91,14 @@ def chosen_case(kernel: Kernel, unit: Unit, options: dict[str, Any]) -> Case:
     return _drawn(kernel, options)
 
 
+def check_interrupted(options: dict[str, Any], *, came: bool) -> None:
+    """Raise LpgenError if the interrupt of --interrupt-at or --at never ``came``."""
+    for name in ("interrupt_at", "at"):
+        if options[name] and not came:
+            said = f"--{name.replace('_', '-')} {options[name]}"
+            raise LpgenError(f"{said}: the call executes fewer instructions", hint="give a lower boundary")
+
+
 def chosen_item(number: int, at: str | None) -> Item:
     """Return the piece of work that --only and --at name. Raises LpgenError for an ``at`` that is none."""
     from lpgen.contract.suite import Item
@@ -127,7 +142,14 @@ def _drawn(kernel: Kernel, options: dict[str, Any]) -> Case:
     if options["interrupt_at"] is not None:
         fields["interrupt"] = _interrupt(kernel, options)
     plan: Plan = Plan(shape, **fields)
-    return api.plan_case(kernel, plan_text(plan))
+    case = api.plan_case(kernel, plan_text(plan))
+    if options["patched"] and not case.plan.patched:
+        # Up to 5.17 the lean entry gives the tracer no pt_regs (contract section 6, G4); _mcount calls none.
+        raise LpgenError(
+            f"--patched: {options['through']} of kernel {kernel.version} leads to no livepatch",
+            hint="leave out --through or --patched",
+        )
+    return case
 
 
 def _interrupt(kernel: Kernel, options: dict[str, Any]) -> Interrupt:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lpgen.commands.calls import call_options, chosen_case
+from lpgen.commands.calls import call_options, check_interrupted, chosen_case
 from lpgen.commands.options import CONTEXT, say_notes
 from lpgen.commands.subject import Chosen, subject_options
 from lpgen.commands.waiting import progress, stoppable
@@ -107,6 +107,8 @@ def command(
         rows = code_rows(unit, result, text, rendered)
         outcomes, said = _mutants(chosen, unit, mutation, notes)
         calls = _calls(chosen, unit, result, own)
+        if own is not None:
+            check_interrupted(options, came=bool(calls[0].result.trace.verdict.interrupted))
         advance()
         page = Page(
             kernel=kernel,

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from lpgen.commands.calls import call_options, chosen_case
+from lpgen.commands.calls import call_options, check_interrupted, chosen_case
 from lpgen.commands.options import CONTEXT, Count, json_option, print_json, say_notes
 from lpgen.commands.subject import Chosen, subject_options
 from lpgen.commands.waiting import stoppable
 from lpgen.errors import LpgenError
 from lpgen.report.files import write_out
+
+if TYPE_CHECKING:
+    from lpgen.machine.trip import Trip
 
 EPILOG = """\b
 Examples:
@@ -36,7 +39,9 @@ Exit codes: 0 no statement is broken in this call, or --gdb; 1 one is, 2 usage o
 @json_option("Print the events as JSON.")
 @click.option("--perfetto", metavar="FILE", help="Write the call as a trace for the Perfetto viewer; - is stdout.")
 @click.option("--svg", metavar="FILE", help="Write what a terminal shows as a picture; - is stdout.")
-@click.option("--gdb", type=Count(0), metavar="PORT", help="Wait for gdb on this port of 127.0.0.1; 0 is any free one.")
+@click.option(
+    "--gdb", type=Count(0, 65535), metavar="PORT", help="Wait for gdb on this port of 127.0.0.1; 0 is any free one."
+)
 @subject_options
 def command(
     file: str | None,
@@ -58,6 +63,9 @@ def command(
         raise LpgenError(f"{' and '.join(chosen_views)} exclude each other", hint="leave one out")
     if "" in (perfetto, svg):
         raise LpgenError(f"{chosen_views[0]} names no file", hint="give a file's name, or - for standard output")
+    if (unfold or values) and chosen_views and svg is None:
+        name = "--unfold" if unfold else "--values"
+        raise LpgenError(f"{name} is for the text and --svg", hint=f"leave out {name}, or {chosen_views[0]}")
     chosen = Chosen.of(file, options)
     kernel = chosen.kernel
     with stoppable() as check_stop:
@@ -71,14 +79,14 @@ def command(
         if gdb is not None:
             from lpgen.debugger.serve import serve
 
-            serve(kernel, unit, case.plan, gdb, values=case.values, say=click.echo, check_stop=check_stop)
+            def check(trip: Trip) -> None:
+                check_interrupted(options, came=trip.interruption is not None)
+
+            serve(kernel, unit, case.plan, gdb, values=case.values, check=check, say=click.echo, check_stop=check_stop)
             say_notes(kernel)
             return 0
         trace = trace_call(kernel, unit, case.plan, values=case.values, case=case)
-    wanted = options["interrupt_at"] or options["at"]
-    if wanted and not trace.verdict.interrupted:
-        name = "--interrupt-at" if options["interrupt_at"] else "--at"
-        raise LpgenError(f"{name} {wanted}: the call executes fewer instructions", hint="give a lower boundary")
+    check_interrupted(options, came=bool(trace.verdict.interrupted))
     command = chosen.command(unit, name="trace")
     again = f"--replay {options['replay']}" if options["replay"] else f"--plan '{plan_text(case.plan)}'"
     result = TraceResult(trace, unit, f"{command} {again}", chosen.command(unit))

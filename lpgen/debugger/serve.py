@@ -42,19 +42,23 @@ def serve(
     port: int,
     *,
     values: Values = NOTHING,
+    check: Callable[[Trip], None] = lambda trip: None,
     say: Callable[[str], None],
     check_stop: Callable[[], None],
 ) -> Trip | None:
     """Make the call of ``plan``, a settled one, with the gdb that comes to ``port`` of 127.0.0.1 in control of it.
 
     ``port`` 0 is any free one; ``say`` is told, in lines, how to attach, and how it ended. ``check_stop`` is called
-    every tenth of a second and raises what ends the session. Returns what was seen of the call; None when gdb ended it
+    every tenth of a second and raises what ends the session. ``check`` is given the call as it is without gdb, before
+    gdb may come, and raises what speaks against it. Returns what was seen of the call; None when gdb ended it
     before it came to its end. Raises LpgenError for a port that is taken, and what World and Conductor.run raise.
     """
     listener = listen(port)
     try:
         world = World(kernel, unit, watch=True, around=True)
-        made = program(world, Conductor(world).run(plan, values=values))
+        trip = Conductor(world).run(plan, values=values)
+        check(trip)
+        made = program(world, trip)
         # What the guest did to the first one is no matter to the second.
         world = World(kernel, unit, watch=True)
         say(f"gdb-multiarch -ex 'target remote 127.0.0.1:{listener.getsockname()[1]}'")

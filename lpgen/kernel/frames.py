@@ -70,7 +70,7 @@ def frame_of_a(doublewords: int, arguments: Sequence[str] = ()) -> Frame:
 
     ``arguments`` are names for its doublewords, the first ones; "" where there is no other name than the register's.
     """
-    slots = list(header("LR save", "B's or C's: the called function stores it here", "A's, by a stub of a module's"))
+    slots = list(header("LR save", "B's or C's: the called function stores it here", "A's r2, for nonlocal calls"))
     for number in range(doublewords):
         register = f"r{FIRST_ARGUMENT + number}" if number < REGISTER_SLOTS else ""
         given = arguments[number] if number < len(arguments) else ""
@@ -81,7 +81,7 @@ def frame_of_a(doublewords: int, arguments: Sequence[str] = ()) -> Frame:
 
 def frame_for_b() -> Frame:
     """Return the frame that makes B appear in a backtrace (contract section 6, G8)."""
-    return Frame(B, "frame for B", FRAME_FOR_B_BYTES, header("LR save", "nip: the address behind B's call site"))
+    return Frame(B, "frame for B", FRAME_FOR_B_BYTES, header("LR save", "nip: behind B's call site"))
 
 
 def frame_with_regs(kernel: Kernel) -> Frame:
@@ -108,7 +108,7 @@ def graph_frame() -> Frame:
 
 
 def results_frame() -> Frame:
-    """Return the frame around ftrace_return_to_handler, from 5.18 on where there is no pt_regs for it: B's results."""
+    """Return the frame around ftrace_return_to_handler, 6.6 to 6.17: from 6.18 on pt_regs has B's results."""
     slots = (*header("LR save", "ftrace_return_to_handler's", "r2 of B"), Slot(32, 8, "r3"), Slot(40, 8, "r4"))
     return Frame(RESULTS, "frame for B's results", RESULTS_FRAME_BYTES, slots)
 

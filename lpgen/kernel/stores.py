@@ -17,8 +17,8 @@ BACK_CHAIN, LR_SAVE, TOC_SAVE = 0, 16, 24
 # The doubleword behind the header: a callee of four integer parameters has no parameter save area (ELFv2 2.2.3.1).
 OWN = 32
 
-RETURN_ADDRESS = "r0: return into A"
-NIP = "nip: behind B's call"
+RETURN_ADDRESS = "r0: return address into A"
+NIP = "nip: behind B's call site"
 
 
 @dataclass(frozen=True, slots=True)

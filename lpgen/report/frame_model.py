@@ -237,7 +237,7 @@ def _stack(kernel: Kernel, found: Sequence[Entry], caller: Caller | None) -> Ite
     size, red_zone = kernel.offsets["INT_FRAME_SIZE"], kernel.offsets["INT_FRAME_SIZE"] - frame.size
     row = Row(-red_zone, red_zone, "no interrupt writes here", "live below r1")
     yield Block(RED_ZONE, "red zone, below r1 at any instruction", red_zone, "r1", (row,))
-    row = Row(-size, frame.size, "its pt_regs", "from r1 - INT_FRAME_SIZE on")
+    row = Row(-size, frame.size, "its back chain and pt_regs", "from r1 - INT_FRAME_SIZE")
     name = f"an interrupt's frame, {frame.size} bytes; INT_FRAME_SIZE {size}"
     yield Block(INTERRUPT, name, frame.size, "r1", (row,))
     both_grow = "livepatch" in kernel.features

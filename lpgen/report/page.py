@@ -48,7 +48,7 @@ class Page:
     """A report on ``unit``. ``command`` makes it again; ``notes`` say what is not there, and why.
 
     ``own`` are the costs of what lpgen emits, where something else is reported on; ``mutants`` the outcomes of a
-    mutation campaign on the same code, of ``planned`` mutants in all.
+    mutation campaign on the same code.
     """
 
     kernel: Kernel

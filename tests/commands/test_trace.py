@@ -27,6 +27,11 @@ ONE = "exclude each other; leave one out"
     [
         (["--json", "--perfetto", "x"], f"--json and --perfetto {ONE}"),
         (["--perfetto", ""], "--perfetto names no file; give a file's name, or - for standard output"),
+        (["--json", "--unfold"], "--unfold is for the text and --svg; leave out --unfold, or --json"),
+        (["--perfetto", "x", "--values"], "--values is for the text and --svg; leave out --values, or --perfetto"),
+        (["--gdb", "0", "--values"], "--values is for the text and --svg; leave out --values, or --gdb"),
+        (["--gdb", "65536"], "lpgen trace: Invalid value for '--gdb': 65536 is not in the range 0<=x<=65535; "),
+        (["--seed", f"{1 << 64}"], f"lpgen trace: Invalid value for '--seed': {1 << 64} is not in the range "),
         (["--plan", "void f()", "--only", "1"], f"--plan and --only {ONE}"),
         (["--plan", "void f()", "--replay", "x"], f"--plan and --replay {ONE}"),
         (["--plan", "void f()", "--patched"], f"--plan and --patched {ONE}"),
@@ -52,11 +57,23 @@ ONE = "exclude each other; leave one out"
             ["--interrupt-at", "9999"],
             "--interrupt-at 9999: the call executes fewer instructions; give a lower boundary",
         ),
+        (
+            ["--interrupt-at", "9999", "--gdb", "0"],
+            "--interrupt-at 9999: the call executes fewer instructions; give a lower boundary",
+        ),
         (["--only", "1", "--at", "9999:frame"], "--at 9999:frame: the call executes fewer instructions; "),
         (["--caller", "int f(int"], "--caller, column 6: '(' is not closed; add ')'"),
         (["--caller", ""], "--caller"),
         (["--through", ""], "--through : no call site"),
         (["--config", "CONFIG_LIVEPATCH=n", "--patched"], "--patched: kernel 4.7 has no livepatch with these options"),
+        (
+            ["--kernel", "4.18", "--through", "ftrace_caller", "--patched"],
+            "--patched: ftrace_caller of kernel 4.18 leads to no livepatch; leave out --through or --patched",
+        ),
+        (
+            ["--kernel", "6.12", "--through", "_mcount", "--patched"],
+            "--patched: _mcount of kernel 6.12 leads to no livepatch; leave out --through or --patched",
+        ),
         (["none.S"], "none.S: cannot be read: no such file"),
     ],
 )

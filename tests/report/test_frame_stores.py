@@ -79,8 +79,8 @@ def check_value(made: Kernel, entry: Entry, trip: Trip, offset: int, value: int)
     said = next(s.value for s in entry.stores if at[s.frame] + s.offset == offset)
     gpr = trip.entry.gpr
     words = {
-        "r0: return into A": gpr[0],
-        "nip: behind B's call": trip.b.site + 4,
+        "r0: return address into A": gpr[0],
+        "nip: behind B's call site": trip.b.site + 4,
         "nip, to compare with": trip.b.site + 4,
         "r1 of A's frame": trip.frame,
         "r1 of the frame above": trip.frame + at.get(B, 0),

@@ -112,7 +112,7 @@ def test_a_hostile_name_and_text(lpgen: Here, tmp_path: Path, browser: Browser) 
     assert browser.complaints() == []
 
 
-def test_out_that_cannot_be_written(lpgen: Here, tmp_path: Path) -> None:
+def test_what_cannot_be_made_leaves_nothing(lpgen: Here, tmp_path: Path) -> None:
     (tmp_path / "directory").mkdir()
     (tmp_path / "out").write_text("")
     before = lpgen.tree()
@@ -120,6 +120,8 @@ def test_out_that_cannot_be_written(lpgen: Here, tmp_path: Path) -> None:
     assert "cannot be written" in lpgen("report", *QUICK, "--out", "none/page.html").error_line
     assert "out: is a file" in lpgen("report", *QUICK).error_line
     assert "--json writes no page" in lpgen("report", *QUICK, "--json", "--out", "page.html").error_line
+    late = lpgen("report", *QUICK, "--interrupt-at", "9999", "--out", "page.html").error_line
+    assert late == "lpgen: --interrupt-at 9999: the call executes fewer instructions; give a lower boundary"
     assert lpgen.tree() == before
 
 
