@@ -613,8 +613,10 @@
 
   function linked() {
     const at = /^#c(\d+)s(\d+)$/.exec(location.hash);
-    if (at && Number(at[1]) < data.calls.length) open(Number(at[1]), Number(at[2]));
-    else if (current < 0) open(0, 0);
+    if (at && Number(at[1]) < data.calls.length) {
+      open(Number(at[1]), Number(at[2]));
+      byId("calls").scrollIntoView();
+    } else if (current < 0) open(0, 0);
   }
   if (data.calls.length) {
     byId("player").hidden = false;
