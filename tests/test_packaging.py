@@ -11,14 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from lpgen.resources import template_names
-
 ROOT = Path(__file__).parent.parent
 DATA = sorted(
     str(path.relative_to(ROOT))
     for path in (ROOT / "lpgen").rglob("*")
     if path.suffix in {".toml", ".h", ".json", ".j2"}
 )
+
+
+def _files(directory: Path) -> set[str]:
+    return {str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()}
+
+
+# The page's style and script are among them.
+TEMPLATES = _files(ROOT / "templates")
 
 
 def _build(kind: str, directory: Path, tree: Path = ROOT) -> Path:
@@ -96,6 +102,11 @@ def test_installed_wheel_runs_what_it_emits(installed: Path, tmp_path: Path) -> 
     assert "\nholds: " in _run(installed, tmp_path, "verify", "--callers", "5")
 
 
+def test_installed_wheel_makes_a_report(installed: Path, tmp_path: Path) -> None:
+    page = _run(installed, tmp_path, "report", "--no-prove", "--out", "-")
+    assert all((ROOT / "templates" / "report" / name).read_text() in page for name in ("report.css", "report.js"))
+
+
 def test_templates_of_ones_own_work_with_a_zip(wheel: Path, tmp_path: Path) -> None:
     own = tmp_path / "own"
     own.mkdir()
@@ -107,7 +118,7 @@ def test_templates_of_ones_own_work_with_a_zip(wheel: Path, tmp_path: Path) -> N
 
 def test_wheel_has_every_data_file_and_nothing_that_is_not_lpgen(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert {f"lpgen/templates/{name}" for name in template_names()} <= names
+    assert {f"lpgen/templates/{name}" for name in TEMPLATES} <= names
     assert set(DATA) <= names
     assert "lpgen/py.typed" in names
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"lpgen"}
@@ -125,7 +136,7 @@ def test_sdist_has_what_the_tests_need_and_builds_the_same_wheel(sdist: Path, wh
     (tree,) = tmp_path.iterdir()
     for name in ("pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE", ".ci/run", "tests/conftest.py"):
         assert (tree / name).is_file(), name
-    assert {f"{path.name}" for path in (tree / "templates").iterdir()} >= set(template_names())
+    assert _files(tree / "templates") == TEMPLATES
     command = [
         sys.executable,
         "-m",
