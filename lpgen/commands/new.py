@@ -56,4 +56,5 @@ def command(directory: str, name: str | None, template: str, version: str | None
     files = pack_files(path.resolve().name if name is None else name, template, version)
     write_directory(path, files)
     for each, text in files.items():
-        click.echo(f"{path / each}: {text.count(chr(10))} lines", err=True)
+        count = text.count("\n")
+        click.echo(f"{path / each}: {count} line{'' if count == 1 else 's'}", err=True)

@@ -105,7 +105,7 @@ def command(
         text, rendered = _text(chosen, unit)
         rows = code_rows(unit, result, text, rendered)
         outcomes, said = _mutants(chosen, unit, mutation, notes)
-        calls = _calls(chosen, unit, result, own)
+        calls = _calls(chosen, unit, result, own, options)
         if own is not None:
             check_interrupted(options, came=bool(calls[0].result.trace.verdict.interrupted))
         advance()
@@ -136,7 +136,7 @@ def command(
         target = str(DEFAULT)
     write_out(target, content)
     if target not in STDOUT:
-        click.echo(f"{target}: {len(page.calls)} calls, {len(content.encode()) // 1024} KiB", err=True)
+        click.echo(f"{target}: {len(page.calls)} calls", err=True)
     say_notes(kernel)
     return 0 if page.holds else 1
 
@@ -220,14 +220,14 @@ def _mutants(chosen: Chosen, unit: Unit, named: str | None, notes: list[str]) ->
     return found, str(path)
 
 
-def _calls(chosen: Chosen, unit: Unit, result: Result, own: Case | None) -> list[Shown]:
+def _calls(chosen: Chosen, unit: Unit, result: Result, own: Case | None, options: dict[str, Any]) -> list[Shown]:
     """Return the calls that the page steps through: the person's own, those that break a statement, the usual ones."""
     from lpgen.report.page_calls import shown_calls
 
     return shown_calls(
         chosen.kernel,
         unit,
-        [] if own is None else [own],
+        [] if own is None else [(own, again(options, own))],
         result.failures[:FAILURES],
         trace_command=chosen.command(unit, name="trace"),
         verify_command=chosen.command(unit),

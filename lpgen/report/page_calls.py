@@ -38,20 +38,20 @@ _USUAL = (
 def shown_calls(
     kernel: Kernel,
     unit: Unit,
-    own: Sequence[Case],
+    own: Sequence[tuple[Case, str]],
     failures: Sequence[Failure],
     *,
     trace_command: str,
     verify_command: str,
 ) -> list[Shown]:
-    """Trace the calls: a person's ``own``, those of ``failures``, the usual ones of this kernel."""
+    """Trace the calls: a person's ``own``, each with the option that names it, the ``failures``, the usual ones."""
 
-    def shown(title: str, what: str, case: Case) -> Shown:
+    def shown(title: str, what: str, case: Case, named: str = "") -> Shown:
         trace = trace_call(kernel, unit, case.plan, values=case.values, case=case)
-        command = f"{trace_command} --plan {shlex.quote(plan_text(case.plan))}"
+        command = f"{trace_command} {named or f'--plan {shlex.quote(plan_text(case.plan))}'}"
         return Shown(title, what, TraceResult(trace, unit, command, verify_command))
 
-    found = [shown("your call", "As the options name it.", case) for case in own]
+    found = [shown("your call", "As the options name it.", case, named) for case, named in own]
     for failure in failures:
         finding = failure.finding
         found.append(shown(f"{finding.statement} broken", f"{finding.what}, {finding.where}.", failure.case))

@@ -98,8 +98,8 @@ def trace_lines(result: TraceResult, view: View, width: int = 80) -> Iterator[Te
     instructions = sum(event.kind == INSTRUCTION for event in trace.events)
     yield Text(f"{len(trace.events)} steps, {instructions} of them instructions; the same call again:")
     yield Text(f"  {result.command}")
-    said = summary(trace.verdict).replace("these callers do not", "it does not")
-    said = f"in this call: {said}"
+    verdict, _, rest = summary(trace.verdict).partition(":")
+    said = f"{verdict} in this call:{rest.replace('these callers do not', 'it does not')}"
     yield from (Text(line, BAD if trace.verdict.broken else GOOD) for line in wrapped(said, width, ""))
 
 

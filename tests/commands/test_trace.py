@@ -133,7 +133,7 @@ def test_a_broken_call_is_exit_code_1_and_marked(lpgen: Here) -> None:
     ran = lpgen("trace", "wrong.S", "--plan", "long f(long) seed=3 nip=patch twin")
     assert (ran.code, ran.err) == (1, "")
     assert "^^^ X3 BROKEN at C's entry: where it went" in ran.out
-    assert ran.out.splitlines()[-1].startswith("in this call: BROKEN: X3")
+    assert ran.out.splitlines()[-1].startswith("BROKEN in this call: X3")
     assert "wrong.S" in ran.out
     line = next(n for n, text in enumerate(WORDS.text().splitlines(), 1) if "bne" in text and "livepatch" in text)
     assert any(f" {line}  bne" in shown for shown in ran.out.splitlines())

@@ -95,7 +95,7 @@ def wrong(instead: str) -> Unit:
         (f"{PUSH}\n77:\tstd r3,-16(r1)\n\tb 77b", "rounds of these 2 instructions", 60),
         (f"{PUSH}\n77:\n" + "\tstd r3,-16(r1)\n" * 3000 + "\tb 77b", "it loops at ftrace_caller+", 26000),
         ("\tli r1,0", "store to unmapped at ftrace_caller+0x8, address 0x70", 60),
-        ("\tmr r1,r13", "BROKEN: ", 300),
+        ("\tmr r1,r13", "BROKEN in this call: ", 300),
         ("\taddi r1,r1,64", "r1 = 64(A's frame)", 300),
         ("\taddi r1,r1,-3", "r1 = frame of 3 bytes", 300),
         ("\tstd r1,-464(r1)\n\taddi r1,r1,-464", "r1 = frame with pt_regs", 300),

@@ -29,9 +29,7 @@ def test_a_broken_call_is_shown_as_it_is(wrong: Wrong) -> None:
     text = plain_trace(result, View())
     for one in blamed:
         assert f"^^^ {one.finding.statement} BROKEN" in text
-    assert (
-        text.splitlines()[-1].endswith(f"BROKEN: {', '.join(trace.verdict.broken)}") or "\nin this call: BROK" in text
-    )
+    assert "\nBROKEN in this call: " in text
     marked = [broken for event in trace_json(result)["events"] for broken in event.get("broken", ())]
     assert sorted(marked) == sorted(one.finding.statement for one in blamed)
     assert perfetto_json(result)["traceEvents"]
