@@ -11,8 +11,9 @@ from __future__ import annotations
 import ctypes
 import mmap
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from threading import Timer
 from typing import Any
 
 from lpgen.errors import LpgenError
@@ -169,12 +170,17 @@ class _Batch:
 class Engine:
     """One emulated processor with its memory. Addresses and sizes in bytes."""
 
+    # With hooks on blocks and on invalid accesses, which cost more than what they watch: a subclass may do without.
+    hooked = True
+    writable_is = unicorn.UC_PROT_WRITE | unicorn.UC_PROT_EXEC
+
     def __init__(self, monitor: int) -> None:
         """Build a processor whose monitor (code and register block, 2 pages of 64 KiB) lies at ``monitor``."""
         self.uc = unicorn.Uc(unicorn.UC_ARCH_PPC, unicorn.UC_MODE_PPC64 | unicorn.UC_MODE_BIG_ENDIAN)
         self.uc.ctl_set_tlb_mode(unicorn.UC_TLB_VIRTUAL)
         self.uc.reg_write(ppc.UC_PPC_REG_MSR, MONITOR_MSR)
         self._regions: dict[int, tuple[int, memoryview]] = {}
+        self._allowed: dict[int, int] = {}
         self._writable: list[tuple[int, memoryview]] = []
         self._kept: list[bytes] = []
         self._seen_blocks: set[tuple[int, int]] | None = None
@@ -194,8 +200,9 @@ class Engine:
         self._countdown = 0
         self._trace: list[Step] | None = None
         self.uc.hook_add(unicorn.UC_HOOK_INTR, self._on_interrupt)
-        self.uc.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._on_invalid)
-        self.uc.hook_add(unicorn.UC_HOOK_BLOCK, self._on_block)
+        if self.hooked:
+            self.uc.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._on_invalid)
+            self.uc.hook_add(unicorn.UC_HOOK_BLOCK, self._on_block)
         self._watch_hooks: list[Any] = []
         self._watched: tuple[tuple[int, int], ...] = ()
         self._registers_now = _Batch(
@@ -211,14 +218,14 @@ class Engine:
 
         The guest's memory is the host's: reading and writing from here is a copy of bytes, not a call of Unicorn's.
         """
-        protection = unicorn.UC_PROT_ALL if writable else unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC
+        protection = unicorn.UC_PROT_READ | (self.writable_is if writable else unicorn.UC_PROT_EXEC)
         host = mmap.mmap(-1, size)
         self.uc.mem_map_ptr(address, size, protection, ctypes.addressof(ctypes.c_char.from_buffer(host)))
         region = (address, memoryview(host))
         if writable:
             self._writable.append(region)
         for page in range(address // PAGE, (address + size - 1) // PAGE + 1):
-            self._regions[page] = region
+            self._regions[page], self._allowed[page] = region, protection
 
     def map_page(self, address: int, *, writable: bool = True) -> None:
         """Map the page that holds ``address``, unless it is mapped."""
@@ -438,3 +445,81 @@ class Engine:
             kind = "store" if access == unicorn.UC_MEM_WRITE else "load"
             value &= (1 << 8 * size) - 1
             self._trace.append(Step(kind, pc, address=address, size=size, value=value))
+
+
+# What the gates of a BulkEngine save, for the guest's routines: r31 (by the gate itself), r12, r11, r0.
+SPRG_R31, SPRG_R12, SPRG_R11, SPRG_R0 = _SPR_SPRG0, _SPR_SPRG1, 274, 275
+_SPR_TAR = 815
+_BCTAR = 0x4E800460
+
+
+class BulkEngine(Engine):
+    """A processor whose gates lead to routines in the guest, not to Python.
+
+    A gate jumps to the address in the doubleword at ``NEXT``, with its number in r31 and r31, r12, r11 and r0 in
+    SPRG_R31 to SPRG_R0; r11 is that address, all else is as it was at the gate. Blocks are not counted.
+    """
+
+    # Below 2^31, so that `lis` alone makes the upper half: the doubleword is at 0(NEXT << 16).
+    NEXT = 0x5A06
+    hooked = False
+    # A store to memory that can be executed costs a hundred others: Unicorn looks for translated code there each time.
+    writable_is = unicorn.UC_PROT_WRITE
+
+    def __init__(self, monitor: int) -> None:
+        super().__init__(monitor)
+        # Without it a page is known for the last kind of access only, and loads and stores in turns miss each time.
+        self.uc.hook_add(unicorn.UC_HOOK_TLB_FILL, self._on_miss)
+
+    def _on_miss(self, uc: Any, address: int, access: int, entry: Any, _: Any) -> bool:
+        entry.paddr, entry.perms = address, self._allowed.get(address // PAGE, 0)
+        return address // PAGE in self._allowed
+
+    def add_monitor_entry(self, address: int) -> int:
+        """Place what gates within a branch's reach lead to at ``address``."""
+        self.write(
+            address,
+            words(
+                _spr(_MTSPR, 12, SPRG_R12),
+                _spr(_MTSPR, 11, SPRG_R11),
+                _spr(_MTSPR, 0, SPRG_R0),
+                _d_form(15, 11, 0, self.NEXT),  # lis r11
+                _d_form(_LD, 11, 11, 0),
+                _spr(_MTSPR, 11, _SPR_TAR),
+                _BCTAR,
+            ),
+        )
+        return address
+
+    def run(self, start: int, end: int, progress: Callable[[], int], *, timeout: float) -> Stop | None:
+        """Run from ``start`` with FP and vectors on until ``end`` is reached; None if it is.
+
+        A run that makes no ``progress`` (a number that changes) in ``timeout`` seconds is a runaway. The stop's
+        state holds no registers.
+        """
+        self._why = None
+        self.uc.reg_write(ppc.UC_PPC_REG_MSR, MONITOR_MSR)
+        at, before = start, -1
+        try:
+            while self._why is None:
+                # Unicorn's own timeout is a thread that wakes up all the time.
+                clock = Timer(timeout, self.uc.emu_stop)
+                clock.start()
+                try:
+                    self.uc.emu_start(at, end)
+                finally:
+                    clock.cancel()
+                    clock.join()
+                at = self._pc_now.read()[0]
+                if at == end and self._why is None:
+                    return None
+                now = progress()
+                if self._why is None and now == before:
+                    self._why = ("runaway", at, at)
+                before = now
+        except unicorn.UcError as error:
+            if self._why is None:
+                self._why = (f"fault:{error}", at, at)
+        kind, pc, address = self._why
+        kind, _, what = kind.partition(":")
+        return Stop(kind, pc, State([0] * 32, 0, 0, 0, 0, pc, 0, [0] * 32, bytes(512)), what=what, address=address)

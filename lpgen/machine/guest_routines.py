@@ -1,0 +1,558 @@
+"""A, the tracer, C and the others as guest code: one way of calling, made from a call that Python saw and judged.
+
+That call, the *model*, says what is constant (addresses, the way it goes, what the harness drew); the registers that
+come from a caller's window are compared with the window. So a guest routine is at least as strict as the statements:
+what it lets pass is what the model showed, with other values. What it does not let pass is judged by them, in full.
+
+A routine starts as a BulkEngine's gate leaves the registers; r12 gathers differences, r11 leads to the window or to the
+way's constants, r0 and then r3 to r5 are free.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lpgen.callers.types import LONG
+from lpgen.machine import guest_words as w
+from lpgen.machine.actors import CALLEE_BYTES, VOLATILE_GPR
+from lpgen.machine.engine import SPRG_R0, SPRG_R11, SPRG_R12, SPRG_R31, BulkEngine
+from lpgen.machine.guest_callers import (
+    ARGUMENTS,
+    EDITS,
+    LEFT,
+    RESULT,
+    UNHOOK,
+    GuestPlan,
+    chosen,
+    frame_bytes,
+    frame_offsets,
+)
+from lpgen.machine.guest_words import Code
+from lpgen.machine.places import STACK_END_MAGIC
+from lpgen.machine.plan import DIRECT_TRACER, PATCH, SAME
+from lpgen.machine.trip import Moment, Trip
+from lpgen.machine.values import changes_results
+from lpgen.machine.world import World
+
+# The control block, at BulkEngine.NEXT << 16: where the next gate leads, and what the loop over the callers needs.
+CONTROL = BulkEngine.NEXT
+NEXT, SCHEDULE, END, WINDOW_AT, OFFSET, POOL_AT, STOP = range(0, 56, 8)
+# What C writes to the CR save of A's frame.
+CR_SAVE = LEFT + 1
+XER_HIGH = -0x1FF4  # lis: 0xE00C0000, the bits of actors.XER_BITS
+# What the lean entry saves of the GPRs, where it has a pt_regs to give (contract section 6, G6).
+PARTIAL = (0, 1, *range(3, 11))
+BEFORE_C = ("tracer", "kprobe", "graph", "direct", "body", "redirected")
+IN_B = ("body", "redirected", "direct")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a value is: a constant, or (``window``) a doubleword of the window; ``form`` is xer or cr for a part."""
+
+    value: int
+    window: bool = False
+    form: str = ""
+
+
+def constant(value: int) -> Source:
+    """Return the source of a constant."""
+    return Source(value)
+
+
+def window(index: int, name: str = "") -> Source:
+    """Return the source of a doubleword of the window, as register ``name`` has it."""
+    return Source(index, True, name if name in ("xer", "cr") else "")
+
+
+class Constants:
+    """The constants of a way, in memory from ``start`` on, less than 32 KiB."""
+
+    def __init__(self, start: int) -> None:
+        self.start = start
+        # What lis makes of it: 16 bits from there, with a sign, reach what is near.
+        self.high = (start + 0x4000) >> 16
+        self._at: dict[int, int] = {}
+
+    @property
+    def end(self) -> int:
+        """The address behind the last constant."""
+        return self.start + 8 * len(self._at)
+
+    def offset(self, value: int) -> int:
+        """Return the offset of a constant from ``high`` << 16, in bytes."""
+        return self.start - (self.high << 16) + self._at.setdefault(value, 8 * len(self._at))
+
+    def bytes(self) -> bytes:
+        """Return the memory's contents."""
+        return struct.pack(f"<{len(self._at)}Q", *self._at)
+
+
+def gate_number(world: World, address: int) -> int:
+    """Return the number of the gate at ``address``."""
+    word = int.from_bytes(world.engine.read(address, 4), "little")
+    distance = word & 0x3FFFFFC
+    thunk = address + (distance - (1 << 26) if distance >> 25 else distance)
+    return int.from_bytes(world.engine.read(thunk + 4, 2), "little")
+
+
+class Way:
+    """The routines of one way of calling. ``entry`` is where the loop goes for a caller of that way.
+
+    ``model`` is a good call of the plan ``plan``, ``constants`` where its constants go. ``loop`` and ``fail`` are where
+    a routine goes from A's end, and with a stop's number (from 1) in r0 when something is not as it was. ``checks`` off
+    leaves out all that compares.
+    """
+
+    def __init__(
+        self, world: World, plan: GuestPlan, model: Trip, code: Code, constants: Constants, loop: int, fail: int, *, checks: bool
+    ) -> None:
+        self._world, self._plan, self._trip = world, plan, model
+        self._features, self._offsets = world.kernel.features, world.offsets
+        self._code, self._constants, self._checks = code, constants, checks
+        self._loop, self._fail = loop, fail
+        self._chosen = chosen(world.kernel, plan)
+        self._frame = frame_offsets(world.kernel, plan)
+        self._base: bool | None = None
+        placement = plan.shape.placement
+        self._arguments = {
+            piece.index: ARGUMENTS + n
+            for n, pieces in enumerate(placement.arguments)
+            for piece in pieces
+            if piece.kind == "gpr"
+        }
+        self._hooked = any(moment.where == "unhook" for moment in model.moments)
+        self._returned_to_a = False
+        following = 0
+        for number in reversed(range(len(model.moments))):
+            at = code.here
+            self._routine(number, following)
+            following = at
+        self.entry = code.here
+        self._depart(following)
+
+    # Sources
+
+    def _entry(self, number: int) -> Source:
+        """GPR ``number`` where the trampolines are entered."""
+        if number in self._arguments:
+            return window(self._arguments[number])
+        at = self._chosen["entry"].get(f"r{number}")
+        return constant(self._trip.entry.gpr[number]) if at is None else window(at)
+
+    def _special(self, name: str, value: int) -> Source:
+        at = self._chosen["entry"].get(name)
+        return constant(value) if at is None else window(at, name)
+
+    def _edited(self, number: int) -> Source:
+        return window(EDITS + number) if number in self._trip.edits else self._entry(number)
+
+    def _left_by(self, where: str, number: int) -> Source:
+        """What C or B's body leaves in GPR ``number``."""
+        if number == 3 and self._plan.shape.prototype.result == LONG:
+            return window(RESULT)
+        at = self._chosen["c" if where == "c" else "body"].get(f"r{number}")
+        if at is not None:
+            return window(at)
+        assert self._trip.left is not None
+        return constant(self._trip.left.gpr[number])
+
+    def _in_frame(self, offset: int) -> Source:
+        """The doubleword at ``offset`` of A's frame at the call."""
+        at = self._frame.get(offset)
+        return constant(int.from_bytes(self._trip.outset[offset : offset + 8], "little")) if at is None else window(at)
+
+    # Small pieces of code
+
+    def _to(self, in_window: bool) -> None:
+        """Have r11 lead to the window, or to the constants."""
+        if self._base is in_window:
+            return
+        if in_window:
+            self._code.add(w.lis(11, CONTROL), w.ld(11, WINDOW_AT, 11))
+        else:
+            self._code.add(w.lis(11, self._constants.high))
+        self._base = in_window
+
+    def _load(self, register: int, source: Source, scratch: int = 4) -> None:
+        """Load a source into a register; a part of XER's needs a ``scratch`` besides."""
+        self._to(source.window)
+        offset = 8 * source.value if source.window else self._constants.offset(source.value)
+        if source.form:
+            self._code.add(w.lwz(register, offset, 11))
+        else:
+            self._code.add(w.ld(register, offset, 11))
+        if source.form == "xer":
+            self._code.add(w.lis(scratch, XER_HIGH), w.and_(register, register, scratch))
+
+    def _differ(self, register: int, source: Source, scratch: int = 0) -> None:
+        """Note it if a register is not what ``source`` says."""
+        if not source.window and source.value == 0:
+            self._code.add(w.or_(12, 12, register))
+            return
+        if not source.window and source.value < 0x8000:
+            self._code.add(w.xori(scratch, register, source.value), w.or_(12, 12, scratch))
+            return
+        self._load(scratch, source)
+        self._code.add(w.xor(scratch, scratch, register), w.or_(12, 12, scratch))
+
+    def _all_differ(self, expected: Mapping[int, Source]) -> None:
+        for number, source in sorted(expected.items(), key=lambda item: item[1].window is not self._base):
+            self._differ(number, source)
+
+    def _memory(self, wanted: list[tuple[int, int, Source]]) -> None:
+        """Note it if doublewords, each with a base register and an offset, are not what they should be."""
+        for base, offset, source in sorted(wanted, key=lambda item: item[2].window is not self._base):
+            self._code.add(w.ld(3, offset, base))
+            self._differ(3, source)
+
+    def _next(self, routine: int) -> None:
+        self._code.add(w.lis(11, CONTROL), w.lis(0, routine >> 16), w.ori(0, 0, routine & 0xFFFF), w.std(0, NEXT, 11))
+        self._base = None
+
+    def _write_below(self, r1: int) -> None:
+        """Write what a called function may below r1."""
+        whole = r1 & -w.LINE
+        for at in range(-(-(r1 - CALLEE_BYTES) // w.LINE) * w.LINE, whole, w.LINE):
+            self._code.add(w.addi(5, 1, at - r1), w.dcbz(0, 5))
+        self._load(0, window(LEFT))
+        self._code.add(*(w.std(0, at - r1, 1) for at in range(whole, r1, 8)))
+
+    def _use_stack(self, r1: int, *, in_a: bool = False) -> None:
+        """Write what a called function may: below r1, and LR and CR save of its caller's frame (``in_a``: A's)."""
+        self._write_below(r1)
+        self._load(0, window(CR_SAVE))
+        self._code.add(w.std(0, 8, 1) if in_a else w.stw(0, 8, 1), w.mfspr(0, w.LR), w.std(0, 16, 1))
+
+    def _clobber(self, event: str, forced: Mapping[int, Source], *, registers: tuple[int, ...] = VOLATILE_GPR) -> None:
+        """Leave behind what ``event`` is drawn to leave, all but CR2 to CR4 and what is kept."""
+        drawn = self._chosen[event]
+        self._to(True)
+        for name, spr in (("ctr", w.CTR), ("xer", w.XER)):
+            if name in drawn:
+                self._load(0, window(drawn[name], name), 12)
+                self._code.add(w.mtspr(spr, 0))
+        if "cr" in drawn:
+            self._load(0, window(drawn["cr"], "cr"))
+            self._code.add(w.mtcrf(w.CR_VOLATILE, 0))
+        sources = {n: window(drawn[f"r{n}"]) for n in (*registers, 2) if f"r{n}" in drawn}
+        sources |= forced
+        self._load_all(sources)
+
+    def _load_all(self, sources: Mapping[int, Source]) -> None:
+        """Load GPRs, r11 last."""
+        for number, source in sorted(sources.items(), key=lambda item: item[1].window is not self._base):
+            if number != 11:
+                self._load(number, source)
+        if 11 in sources:
+            self._load(11, sources[11])
+        self._base = None
+
+    # The routines
+
+    def _depart(self, following: int) -> None:
+        """Be A: make the frame, load the registers, call."""
+        trip, plan, code = self._trip, self._plan, self._code
+        self._base = None
+        self._load(1, constant(trip.frame))
+        self._load(12, constant(trip.sp))
+        for n in range(3):
+            self._load(0, constant(self._base_word(8 * n)))
+            code.add(w.std(0, 8 * n, 12))
+        offsets = range(0, frame_bytes(plan.shape), 8)
+        for offset in sorted(offsets, key=lambda at: self._in_frame(at).window):
+            self._load(0, self._in_frame(offset))
+            code.add(w.std(0, offset, 1))
+        self._next(following)
+        self._load(0, constant(trip.site.call))
+        code.add(w.mtspr(w.TAR, 0))
+        self._load(0, self._special("ctr", trip.a.ctr))
+        code.add(w.mtspr(w.CTR, 0))
+        self._load(0, self._special("xer", trip.a.xer))
+        code.add(w.mtspr(w.XER, 0))
+        self._load(0, self._special("cr", trip.a.cr))
+        code.add(w.mtcrf(w.CR_ALL, 0))
+        drawn = self._chosen["entry"]
+        sources = {}
+        for n in range(2, 32):
+            at = self._arguments.get(n, drawn.get(f"r{n}"))
+            sources[n] = constant(trip.a.gpr[n]) if at is None else window(at)
+        self._load_all(sources)
+        code.add(w.BCTAR)
+
+    def _base_word(self, offset: int) -> int:
+        """What is ``offset`` bytes above livepatch_sp at the call."""
+        trip = self._trip
+        at = trip.sp - trip.thread.livepatch + offset
+        return int.from_bytes(trip.base[at : at + 8], "little")
+
+    def _routine(self, number: int, following: int) -> None:
+        trip, code = self._trip, self._code
+        moment = trip.moments[number]
+        self._base = None
+        if self._checks:
+            code.add(w.xori(12, 31, gate_number(self._world, self._gate_address(moment))))
+        code.add(w.mfspr(31, SPRG_R31))
+        if self._checks:
+            self._check(number)
+            code.add(w.cmpdi(12, 0), w.beq(12), w.addi(0, 0, number + 1))
+            code.branch(self._fail)
+            self._base = None
+        if moment.where == "back":
+            code.branch(self._loop)
+            return
+        self._next(following)
+        getattr(self, f"_be_{moment.where}")(number)
+
+    def _gate_address(self, moment: Moment) -> int:
+        world, trip = self._world, self._trip
+        if moment.where == "back":
+            return trip.site.returns + (4 if self._plan.pointer else 0)
+        if moment.where in ("c", "redirected"):
+            return trip.c.gep
+        return {
+            "tracer": world.tracer_of(trip.b),
+            "kprobe": world.kprobe,
+            "graph": world.graph,
+            "unhook": world.unhook,
+            "direct": world.direct_of(trip.b),
+            "body": trip.b.site + 4,
+            "kretprobe": world.kretprobe,
+            "graph_return": world.graph_return,
+        }[moment.where]
+
+    # What they check
+
+    def _check(self, number: int) -> None:
+        trip = self._trip
+        moment = trip.moments[number]
+        where = moment.where
+        came_back = where in ("back", "kretprobe", "graph_return", "unhook")
+        registers, saved = self._registers(number)
+        self._all_differ(registers)
+        if came_back and not trip.plan.patched and not self._hooked:
+            return
+        if where in ("c", *IN_B, "back", "kretprobe"):
+            self._check_cr(number)
+        for spr, source in saved.items():
+            self._code.add(w.mfspr(3, spr))
+            self._differ(3, source)
+        self._code.add(w.mfmsr(3))
+        self._differ(3, constant(moment.state.msr))
+        self._memory(self._memory_at(number))
+        if where in BEFORE_C:
+            wanted = [constant(self._base_word(8 * n)) for n in range(3)]
+        elif where == "c":
+            wanted = [self._entry(2), constant(trip.link_after), constant(STACK_END_MAGIC)]
+        else:
+            wanted = []
+        if wanted:
+            self._load(5, constant(trip.sp))
+            self._memory([(5, 8 * n, source) for n, source in enumerate(wanted)])
+        self._load(5, constant(trip.thread.sp_address))
+        self._memory([(5, 0, constant(moment.sp))])
+
+    def _registers(self, number: int) -> tuple[dict[int, Source], dict[int, Source]]:
+        """Return what GPRs hold (but r0, r11, r12), and by SPR what the others and special registers hold."""
+        trip, plan, moment = self._trip, self._plan, self._trip.moments[number]
+        state, where = moment.state, moment.where
+        wanted: dict[int, Source] = {1: constant(state.gpr[1])}
+        saved: dict[int, Source] = {}
+        if where in ("tracer", "kprobe", "graph", "unhook"):
+            wanted[2] = constant(self._world.ground.toc)
+            arguments = {"tracer": 4, "kprobe": 1, "graph": 3, "unhook": "return_regs" in self._features}[where]
+            if where == "graph" and "graph_passes_sp" not in self._features:
+                arguments = 2
+            wanted |= {n: constant(state.gpr[n]) for n in range(3, 3 + arguments)}
+            if where == "tracer" and "call_ops" in self._features:
+                saved[SPRG_R12] = constant(state.gpr[12])
+            return wanted, saved
+        if where in ("c", *IN_B):
+            wanted |= {n: self._edited(n) for n in (*range(2, 11), *range(14, 31))}
+            wanted[31], wanted[13] = self._edited(31), constant(moment.paca)
+            saved[w.LR] = constant(state.lr)
+            if where == "c":
+                saved |= {SPRG_R12: constant(trip.c.gep), w.CTR: constant(trip.c.gep)}
+                return wanted, saved
+            saved[SPRG_R0] = constant(state.gpr[0])
+            if plan.early or (plan.disabled and "out_of_line" not in self._features):
+                saved[SPRG_R11] = self._entry(11)
+            if plan.early or plan.disabled:
+                saved[w.XER] = self._special("xer", trip.entry.xer)
+            if trip.at("graph"):
+                saved[w.CTR] = constant(trip.b.site + 4)
+            return wanted, saved
+        if not (plan.patched or self._hooked):
+            return wanted, saved
+        wanted |= {n: self._edited(n) for n in range(14, 32)}
+        wanted[13], wanted[2] = constant(moment.paca), constant(state.gpr[2])
+        body = "c" if plan.patched else "body"
+        if self._hooked:
+            results = {n: window(UNHOOK + 12 + n) for n in (3, 4)} if trip.results else {}
+            wanted |= {n: results.get(n, self._left_by(body, n)) for n in (3, 4)}
+            if not plan.patched and not plan.pointer:
+                wanted[2] = constant(state.gpr[2])
+            return wanted, saved
+        wanted |= {n: self._left_by(body, n) for n in range(3, 11)}
+        saved[w.XER] = window(self._chosen["c"]["xer"], "xer")
+        return wanted, saved
+
+    def _check_cr(self, number: int) -> None:
+        """Check CR2 to CR4; behind C CR1 and CR5 to CR7 too, and all but CR0 (or all) where nobody may change it."""
+        trip, plan, code = self._trip, self._plan, self._code
+        where = trip.moments[number].where
+        code.add(w.mfcr(3))
+        self._load(4, self._special("cr", trip.entry.cr))
+        code.add(w.xor(4, 3, 4))
+        if where == "body" and plan.early:
+            code.add(w.or_(12, 12, 4))
+            return
+        first, last = (4, 31) if where == "body" and plan.disabled else (8, 19)
+        code.add(w.rlwinm(4, 4, first, last), w.or_(12, 12, 4))
+        if where in ("back", "kretprobe") and plan.patched and not self._hooked:
+            self._load(4, window(self._chosen["c"]["cr"], "cr"))
+            code.add(w.xor(4, 3, 4), w.rlwinm(5, 4, 4, 7), w.or_(12, 12, 5), w.rlwinm(4, 4, 20, 31), w.or_(12, 12, 4))
+
+    def _memory_at(self, number: int) -> list[tuple[int, int, Source]]:
+        """Return what memory holds at r1 and (r6, r3) pt_regs: base register, offset, value."""
+        trip, moment = self._trip, self._trip.moments[number]
+        where, r1 = moment.where, moment.state.gpr[1]
+        wanted: list[tuple[int, int, Source]] = []
+        to_a = trip.frame - r1
+        after = any(m.where in ("c", "body", "redirected") for m in trip.moments[:number])
+        for offset in range(0, frame_bytes(self._plan.shape), 8):
+            if offset == 16:
+                if where in ("tracer", *IN_B):
+                    wanted.append((1, to_a + 16, constant(moment.u64(trip.frame + 16) or 0)))
+            else:
+                wanted.append((1, to_a + offset, self._left_in_frame(offset) if after else self._in_frame(offset)))
+        if where in ("tracer", "kprobe", "graph", "unhook"):
+            at = r1
+            while at < trip.frame:
+                above = moment.u64(at) or 0
+                wanted.append((1, at - r1, constant(above)))
+                if where == "tracer" and above < trip.frame:
+                    wanted.append((1, above - r1 + 16, constant(moment.u64(above + 16) or 0)))
+                at = above if above > at else trip.frame
+            if where != "unhook":
+                wanted.append((1, 24, self._entry(2)))
+        if where == "tracer" and moment.pt_regs:
+            wanted += self._pt_regs(moment)
+        if where == "unhook" and "return_regs" in self._features:
+            body = "c" if trip.plan.patched else "body"
+            wanted += [(1, moment.state.gpr[3] - r1 + 8 * n, self._left_by(body, n)) for n in (3, 4)]
+        return wanted
+
+    def _pt_regs(self, moment: Moment) -> list[tuple[int, int, Source]]:
+        offsets, trip = self._offsets, self._trip
+        start = moment.pt_regs - moment.state.gpr[1]
+        lean = trip.plan.lean
+        fields = [(offsets["GPR0"] + 8 * n, self._entry(n)) for n in (PARTIAL if lean else range(32))]
+        fields += [(offsets["_NIP"], constant(trip.b.site + 4)), (offsets["_LINK"], self._entry(0))]
+        if lean:
+            fields.append((offsets["_MSR"], constant(0)))
+        else:
+            fields.append((offsets["_MSR"], constant(trip.entry.msr)))
+            specials = (("_CTR", "ctr", trip.entry.ctr), ("_XER", "xer", trip.entry.xer), ("_CCR", "cr", trip.entry.cr))
+            fields += [(offsets[field], self._special(name, value)) for field, name, value in specials]
+        if "direct_calls" in self._features:
+            fields.append((offsets["ORIG_GPR3"], constant(0)))
+        return [(1, start + offset - offsets["GPR0"], source) for offset, source in fields]
+
+    def _left_in_frame(self, offset: int) -> Source:
+        """What is at ``offset`` of A's frame once C or B's body wrote to its parameter save area."""
+        if offset == 8:
+            return window(CR_SAVE)
+        inside = 32 <= offset < 32 + self._plan.shape.placement.parameter_save_area_size
+        return window(LEFT + 1 + offset // 8 % 10) if inside else self._in_frame(offset)
+
+    # What they do
+
+    def _be_tracer(self, number: int) -> None:
+        trip, plan, code = self._trip, self._plan, self._code
+        moment = trip.moments[number]
+        regs = moment.pt_regs - moment.state.gpr[1]
+        self._use_stack(moment.state.gpr[1])
+        if moment.pt_regs:
+            writes: list[tuple[str, int]] = []
+            if plan.nip in (PATCH, SAME):
+                writes.append(("_NIP", trip.nip_after))
+            if plan.direct == DIRECT_TRACER:
+                stub = self._world.symbol("ftrace_stub_direct_tramp")
+                writes.append(("ORIG_GPR3", stub if trip.direct_stub else self._world.direct_of(trip.b)))
+            if plan.link or (plan.graph and "return_to_handler" in self._features):
+                writes.append(("_LINK", trip.link_after))
+            for n in trip.edits:
+                self._load(0, window(EDITS + n))
+                code.add(w.std(0, regs + 8 * n, 1))
+            for name, value in writes:
+                self._load(0, constant(value))
+                code.add(w.std(0, regs + self._offsets[name] - self._offsets["GPR0"], 1))
+        own = {}
+        if "call_ops" in self._features and self._world.tracer_of(trip.b) != self._world.tracer:
+            own[2] = constant(self._world.toc[1])
+        self._clobber("tracer", own)
+        code.add(w.BLR)
+
+    def _be_kprobe(self, number: int) -> None:
+        self._use_stack(self._trip.moments[number].state.gpr[1])
+        self._clobber("kprobe", {3: constant(1 if self._plan.kprobe else self._plan.seed & 2)})
+        self._code.add(w.BLR)
+
+    def _be_graph(self, number: int) -> None:
+        self._use_stack(self._trip.moments[number].state.gpr[1])
+        self._clobber("graph", {3: constant(self._trip.graph_return)})
+        self._code.add(w.BLR)
+
+    def _be_unhook(self, number: int) -> None:
+        moment = self._trip.moments[number]
+        self._use_stack(moment.state.gpr[1])
+        if changes_results(self._world.kernel, self._plan):
+            for n in (3, 4):
+                self._load(0, window(UNHOOK + 12 + n))
+                self._code.add(w.std(0, moment.state.gpr[3] - moment.state.gpr[1] + 8 * n, 1))
+        self._clobber("unhook", {3: constant(self._trip.graph_return)})
+        self._code.add(w.BLR)
+
+    def _be_direct(self, number: int) -> None:
+        self._write_below(self._trip.moments[number].state.gpr[1])
+        # What the routine used is what B gets.
+        self._clobber("direct", {n: self._edited(n) for n in (3, 4, 5)}, registers=(11, 12))
+        self._code.add(w.mfspr(0, SPRG_R0), w.BLR)
+
+    def _be_body(self, number: int) -> None:
+        self._function(number, "body")
+
+    _be_redirected = _be_body
+
+    def _be_c(self, number: int) -> None:
+        self._function(number, "c")
+
+    def _function(self, number: int, event: str) -> None:
+        """Be B's body or C: write to the parameter save area, use the stack, return."""
+        moment, code = self._trip.moments[number], self._code
+        self._use_stack(moment.state.gpr[1], in_a=True)
+        size = self._plan.shape.placement.parameter_save_area_size
+        for offset in range(32, 32 + size, 8):
+            self._load(0, self._left_in_frame(offset))
+            code.add(w.std(0, offset, 1))
+        if moment.where == "redirected" and "out_of_line" in self._features:
+            self._load(0, constant(moment.state.gpr[0]))
+            code.add(w.mtspr(w.LR, 0))
+        left = {3: window(RESULT)} if self._plan.shape.prototype.result == LONG else {}
+        self._clobber(event, left)
+        code.add(w.BLR)
+
+    def _be_kretprobe(self, number: int) -> None:
+        """Return into A, with what C or B left."""
+        trip, plan, code = self._trip, self._plan, self._code
+        self._load(0, constant(trip.site.returns))
+        code.add(w.mtspr(w.TAR, 0), w.mtspr(w.LR, 0))
+        if self._checks and (plan.patched or self._hooked):
+            event = next(m.where for m in trip.moments if m.where in ("c", "body", "redirected"))
+            self._load_all({n: self._left_by(event, n) for n in (3, 4, 5)})
+        code.add(w.BCTAR)
+
+    _be_graph_return = _be_kretprobe

@@ -1,0 +1,190 @@
+"""Instructions for the guest's own routines, as words; numbers of registers, offsets in bytes.
+
+Power ISA 3.0B, Book I. Only what guest_routines.py uses.
+"""
+
+from __future__ import annotations
+
+from lpgen.machine.engine import branch, words
+
+LR, CTR, XER, TAR = 8, 9, 1, 815
+BLR, BCTR, BCTAR = 0x4E800020, 0x4E800420, 0x4E800460
+CR_ALL, CR_VOLATILE = 0xFF, 0xC7
+LINE = 128
+"""Bytes that dcbz makes 0."""
+
+
+def _d(opcode: int, rt: int, ra: int, d: int) -> int:
+    assert -0x8000 <= d < 0x10000
+    return opcode << 26 | rt << 21 | ra << 16 | d & 0xFFFF
+
+
+def _x(rs: int, ra: int, rb: int, xo: int) -> int:
+    return 31 << 26 | rs << 21 | ra << 16 | rb << 11 | xo << 1
+
+
+def ld(rt: int, offset: int, ra: int) -> int:
+    """``ld rt,offset(ra)``."""
+    assert not offset & 3
+    return _d(58, rt, ra, offset)
+
+
+def std(rs: int, offset: int, ra: int) -> int:
+    """``std rs,offset(ra)``."""
+    assert not offset & 3
+    return _d(62, rs, ra, offset)
+
+
+def lwz(rt: int, offset: int, ra: int) -> int:
+    """``lwz rt,offset(ra)``."""
+    return _d(32, rt, ra, offset)
+
+
+def stw(rs: int, offset: int, ra: int) -> int:
+    """``stw rs,offset(ra)``."""
+    return _d(36, rs, ra, offset)
+
+
+def lfd(frt: int, offset: int, ra: int) -> int:
+    """``lfd frt,offset(ra)``."""
+    return _d(50, frt, ra, offset)
+
+
+def stfd(frs: int, offset: int, ra: int) -> int:
+    """``stfd frs,offset(ra)``."""
+    return _d(54, frs, ra, offset)
+
+
+def lvx(vrt: int, ra: int, rb: int) -> int:
+    """``lvx vrt,ra,rb``."""
+    return _x(vrt, ra, rb, 103)
+
+
+def stvx(vrs: int, ra: int, rb: int) -> int:
+    """``stvx vrs,ra,rb``."""
+    return _x(vrs, ra, rb, 231)
+
+
+def addi(rt: int, ra: int, value: int) -> int:
+    """``addi rt,ra,value``; with ra 0: ``li``."""
+    return _d(14, rt, ra, value)
+
+
+def lis(rt: int, value: int) -> int:
+    """``lis rt,value``."""
+    return _d(15, rt, 0, value)
+
+
+def ori(ra: int, rs: int, value: int) -> int:
+    """``ori ra,rs,value``."""
+    return _d(24, rs, ra, value)
+
+
+def xori(ra: int, rs: int, value: int) -> int:
+    """``xori ra,rs,value``."""
+    return _d(26, rs, ra, value)
+
+
+def xor(ra: int, rs: int, rb: int) -> int:
+    """``xor ra,rs,rb``."""
+    return _x(rs, ra, rb, 316)
+
+
+def or_(ra: int, rs: int, rb: int) -> int:
+    """``or ra,rs,rb``."""
+    return _x(rs, ra, rb, 444)
+
+
+def and_(ra: int, rs: int, rb: int) -> int:
+    """``and ra,rs,rb``."""
+    return _x(rs, ra, rb, 28)
+
+
+def add(rt: int, ra: int, rb: int) -> int:
+    """``add rt,ra,rb``."""
+    return _x(rt, ra, rb, 266)
+
+
+def rlwinm(ra: int, rs: int, first: int, last: int) -> int:
+    """``rlwinm ra,rs,0,first,last``: bits of the lower word, the rest 0."""
+    return 21 << 26 | rs << 21 | ra << 16 | first << 6 | last << 1
+
+
+def cmpd(ra: int, rb: int) -> int:
+    """``cmpd ra,rb``."""
+    return _x(1, ra, rb, 0)
+
+
+def cmpdi(ra: int, value: int) -> int:
+    """``cmpdi ra,value``."""
+    return _d(11, 1, ra, value)
+
+
+def mtspr(spr: int, rs: int) -> int:
+    """``mtspr spr,rs``."""
+    return _x(rs, spr & 31, spr >> 5, 467)
+
+
+def mfspr(rt: int, spr: int) -> int:
+    """``mfspr rt,spr``."""
+    return _x(rt, spr & 31, spr >> 5, 339)
+
+
+def mtcrf(fields: int, rs: int) -> int:
+    """``mtcrf fields,rs``."""
+    return 31 << 26 | rs << 21 | fields << 12 | 144 << 1
+
+
+def mfcr(rt: int) -> int:
+    """``mfcr rt``."""
+    return _x(rt, 0, 0, 19)
+
+
+def mfmsr(rt: int) -> int:
+    """``mfmsr rt``."""
+    return _x(rt, 0, 0, 83)
+
+
+def mtmsrd(rs: int) -> int:
+    """``mtmsrd rs,0``."""
+    return _x(rs, 0, 0, 178)
+
+
+def dcbz(ra: int, rb: int) -> int:
+    """``dcbz ra,rb``."""
+    return _x(0, ra, rb, 1014)
+
+
+def beq(distance: int) -> int:
+    """``beq cr0``, so many bytes on."""
+    return 16 << 26 | 12 << 21 | 2 << 16 | distance & 0xFFFC
+
+
+def bne(distance: int) -> int:
+    """``bne cr0``, so many bytes on."""
+    return 16 << 26 | 4 << 21 | 2 << 16 | distance & 0xFFFC
+
+
+class Code:
+    """Instructions from ``start`` on, in the order in which they are added."""
+
+    def __init__(self, start: int) -> None:
+        self.start = start
+        self.words: list[int] = []
+
+    @property
+    def here(self) -> int:
+        """The address of the next instruction."""
+        return self.start + 4 * len(self.words)
+
+    def add(self, *instructions: int) -> None:
+        """Add instructions."""
+        self.words += instructions
+
+    def branch(self, target: int) -> None:
+        """Add ``b target``."""
+        self.words.append(branch(self.here, target))
+
+    def bytes(self) -> bytes:
+        """Return all of it."""
+        return words(*self.words)
