@@ -25,9 +25,10 @@ from lpgen.assembly.read_linked import read_linked
 from lpgen.assembly.read_object import read_object
 from lpgen.assembly.unit import Which
 from lpgen.campaign import parallel
+from lpgen.contract.guests import FIRST, pieces
 from lpgen.contract.replay import Replay, code_hash
 from lpgen.contract.shrink import shrink_failures
-from lpgen.contract.suite import Item, Suite, applicable, default_callers
+from lpgen.contract.suite import Suite, applicable, default_callers
 from lpgen.contract.verdict import Verdict
 from lpgen.elf.file import MAGIC, ElfFile, is_elf, open_elf
 from lpgen.errors import LpgenError, Place
@@ -288,14 +289,15 @@ def assemble_text(kernel: Kernel, text: str, name: str, how: How | None = None) 
     )
 
 
-def work(suite: Suite, callers: int | None, *, interrupts: bool) -> tuple[Iterable[Item | int], int, bool]:
-    """Return the pieces of work of a run, how many they are, and whether they should exercise every statement."""
+def work(suite: Suite, callers: int | None, *, interrupts: bool) -> tuple[Iterable[parallel.Work], int, bool]:
+    """Return the pieces of work of a run, how many callers they are, and if they should exercise every statement."""
     enough = default_callers(suite.kernel)
     count = enough if callers is None else callers
+    items = chain(range(min(count, FIRST)), pieces(FIRST, max(count, FIRST)))
     if not interrupts:
-        return range(count), count, count >= enough
+        return items, count, count >= enough
     boundaries = list(suite.interrupt_items())
-    return chain(range(count), boundaries), count + len(boundaries), count >= enough
+    return chain(items, boundaries), count + len(boundaries), count >= enough
 
 
 def judge(

@@ -9,13 +9,12 @@ what is dead of it, livepatch_sp, and all FPRs and VRs.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from lpgen.assembly import Unit
 from lpgen.kernel.generations import Kernel
 from lpgen.machine import guest_words as w
-from lpgen.machine.actors import back_chain
-from lpgen.machine.engine import KERNEL_MSR, MONITOR_MSR, MSR_FP, MSR_VEC, MSR_VSX, PAGE, BulkEngine, Stop
+from lpgen.machine.engine import KERNEL_MSR, MSR_FP, MSR_VEC, MSR_VSX, PAGE, BulkEngine, Stop
 from lpgen.machine.guest_callers import (
     FIRST,
     PHASE,
@@ -107,7 +106,9 @@ class Guest:
             code.add(w.addi(3, 0, _VR + 16 * n), w.lvx(n, 11, 3))
         code.add(w.lis(11, CONTROL), w.ld(3, STOP + 8, 11), w.mtmsrd(3))
         self._loop = code.here
-        code.add(w.lis(11, CONTROL), w.ld(9, SCHEDULE, 11), w.ld(10, END, 11), w.ld(8, OFFSET, 11), w.ld(7, POOL_AT, 11))
+        code.add(
+            w.lis(11, CONTROL), w.ld(9, SCHEDULE, 11), w.ld(10, END, 11), w.ld(8, OFFSET, 11), w.ld(7, POOL_AT, 11)
+        )
         code.add(w.cmpd(9, 10), w.beq(4 * 11))
         # The window's offset in bytes, in a pool of POOL doublewords.
         first = 32 - (8 * POOL).bit_length() + 1
@@ -149,9 +150,7 @@ class Guest:
                 entries.append(self._loop)
                 continue
             constants = Constants(at)
-            way = Way(
-                self.world, plan, model, self._code, constants, self._loop, self._fail, checks=self._checks
-            )
+            way = Way(self.world, plan, model, self._code, constants, self._loop, self._fail, checks=self._checks)
             entries.append(way.entry)
             self._engine.write(at, constants.bytes())
             at = constants.end
@@ -302,6 +301,3 @@ def _may_change(now: bytes, image: bytes, start: int, size: int) -> bytes:
 def _can_be_model(trip: Trip) -> bool:
     """True if routines can be made from a call: it came to its end, with no other call inside."""
     return trip.end is None and not trip.inner and bool(trip.moments) and trip.moments[-1].where == "back"
-
-
-

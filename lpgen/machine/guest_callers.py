@@ -21,7 +21,7 @@ from lpgen.callers.types import LONG, VOID
 from lpgen.kernel.generations import Kernel
 from lpgen.machine.actors import CR_KEPT, XER_BITS
 from lpgen.machine.places import STORES_R0
-from lpgen.machine.plan import DIRECT_OPS, DIRECT_TRACER, KEEP, PATCH, SAME, Plan
+from lpgen.machine.plan import DIRECT_OPS, DIRECT_TRACER, PATCH, SAME, Plan
 from lpgen.machine.values import EVENTS, Values, free_in_frame, free_registers
 
 FIRST = 10_000
@@ -175,10 +175,9 @@ def pool(seed: int, number: int) -> bytes:
     return Random(f"{seed}/pool/{number}").randbytes(8 * (POOL + WINDOW))
 
 
-def setting_of(kernel: Kernel, number: int) -> Setting:
-    """Return the setting of caller ``number``."""
-    known = settings(kernel)
-    return known[(number - FIRST) // PHASE % len(known)]
+def number_of_setting(kernel: Kernel, number: int) -> int:
+    """Return the index in ``settings`` of the setting of caller ``number``."""
+    return (number - FIRST) // PHASE % len(settings(kernel))
 
 
 def place_of(number: int) -> tuple[int, int, int]:
@@ -224,7 +223,7 @@ def transformed(name: str, value: int, *, entry: bool) -> int:
 
 def guest_case(kernel: Kernel, number: int, seed: int) -> tuple[str, GuestPlan, Values]:
     """Return name, plan and chosen values of caller ``number`` (FIRST or more) of the run with ``seed``."""
-    setting = setting_of(kernel, number)
+    setting = settings(kernel)[number_of_setting(kernel, number)]
     which, start, at = place_of(number)
     way = setting.ways[schedule(len(setting.ways))[at]]
     window = struct.unpack_from(f"<{WINDOW}Q", pool(seed, which), 8 * start)
@@ -239,6 +238,3 @@ def guest_case(kernel: Kernel, number: int, seed: int) -> tuple[str, GuestPlan, 
     free = set(free_in_frame(plan, frame_bytes(plan.shape), stores_r0=True))
     frame = {offset: window[index] for offset, index in frame_offsets(kernel, way).items() if offset in free}
     return f"guest-{number}", plan, Values.of(registers, frame, {}, None)
-
-
-__all__ = ["FIRST", "KEEP", "PHASE", "POOL", "STEP", "WINDOW", "GuestPlan", "Setting", "guest_case", "settings"]

@@ -107,7 +107,16 @@ class Way:
     """
 
     def __init__(
-        self, world: World, plan: GuestPlan, model: Trip, code: Code, constants: Constants, loop: int, fail: int, *, checks: bool
+        self,
+        world: World,
+        plan: GuestPlan,
+        model: Trip,
+        code: Code,
+        constants: Constants,
+        loop: int,
+        fail: int,
+        *,
+        checks: bool,
     ) -> None:
         self._world, self._plan, self._trip = world, plan, model
         self._features, self._offsets = world.kernel.features, world.offsets
