@@ -86,6 +86,8 @@ def verify(
     (GNU as) or "auto": GNU as for what lpgen's own does not know. ``cpp``: gcc preprocesses the text. ``include_dirs``
     are searched for #include, ``defines`` are further C macros.
     ``callers`` is how many callers are sent (None: as many as exercise every statement), ``seed`` which random ones.
+    Those from number 4,000 on are judged in the guest, by what they come to (``in_guest`` of the result counts them),
+    and in full where they do not pass there.
     ``interrupts``: besides, interrupts at every instruction boundary, in every mode.
     ``jobs`` is the number of processes, None for as many as pay; the result does not depend on it. With more than one,
     a script needs ``if __name__ == "__main__":`` around its work, as for multiprocessing.
@@ -293,7 +295,7 @@ def work(suite: Suite, callers: int | None, *, interrupts: bool) -> tuple[Iterab
     """Return the pieces of work of a run, how many callers they are, and if they should exercise every statement."""
     enough = default_callers(suite.kernel)
     count = enough if callers is None else callers
-    items = chain(range(min(count, FIRST)), pieces(FIRST, max(count, FIRST)))
+    items: Iterable[parallel.Work] = chain[parallel.Work](range(min(count, FIRST)), pieces(FIRST, max(count, FIRST)))
     if not interrupts:
         return items, count, count >= enough
     boundaries = list(suite.interrupt_items())

@@ -81,7 +81,9 @@ def chunks(items: Iterable[Work]) -> Iterator[list[Work]]:
     chunk: list[Work] = []
     for item in items:
         if isinstance(item, Guests):
-            yield from ([chunk, [item]] if chunk else [[item]])
+            if chunk:
+                yield chunk
+            yield [item]
             chunk = []
             continue
         chunk.append(item)

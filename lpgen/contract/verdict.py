@@ -57,9 +57,9 @@ class Failure:
 class Verdict:
     """What a run says. ``holds`` is False when a statement is broken or, in a full run, was never exercised.
 
-    ``in_guest``: how many of the ``callers`` were judged in the guest, by what they come to, and did what a caller that
-    was judged in full did. ``failures`` has the first failing case of each broken statement. ``limits``: for each known limit of the design,
-    how many callers came to it and how many saw it as documented.
+    ``in_guest``: how many of the ``callers`` were judged in the guest, where each did what one that was judged in full
+    did. ``failures`` has the first failing case of each broken statement. ``limits``: for each known limit of the
+    design, how many callers came to it and how many saw it as documented.
     """
 
     kernel: Kernel

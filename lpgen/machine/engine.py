@@ -17,7 +17,10 @@ from threading import Timer
 from typing import Any
 
 from lpgen.errors import LpgenError
+from lpgen.machine import instructions as w
 from lpgen.machine import state as block
+from lpgen.machine.instructions import branch as branch
+from lpgen.machine.instructions import words as words
 from lpgen.machine.state import BLOCK_BYTES, State
 
 try:
@@ -102,49 +105,7 @@ class Step:
     value: int = 0
 
 
-def _d_form(opcode: int, rt: int, ra: int, d: int) -> int:
-    return opcode << 26 | rt << 21 | ra << 16 | (d & 0xFFFF)
-
-
-def _x_form(rt: int, ra: int, rb: int, xo: int) -> int:
-    return 31 << 26 | rt << 21 | ra << 16 | rb << 11 | xo << 1
-
-
-def _spr(xo: int, reg: int, spr: int) -> int:
-    return 31 << 26 | reg << 21 | (spr & 31) << 16 | (spr >> 5) << 11 | xo << 1
-
-
-_MTSPR, _MFSPR = 467, 339
-_SPR_XER, _SPR_LR, _SPR_CTR, _SPR_SRR0, _SPR_SRR1, _SPR_SPRG0, _SPR_SPRG1 = 1, 8, 9, 26, 27, 272, 273
-_STD, _LD, _LFD, _STFD = 62, 58, 50, 54
-_LVX, _STVX = 103, 231
-_BLOCK_OFFSETS = ((block.LR, _SPR_LR), (block.CTR, _SPR_CTR), (block.XER, _SPR_XER))
-
-
-def _load_address(reg: int, address: int) -> list[int]:
-    """Materialise a 64-bit address without touching CR or another register."""
-    return [
-        _d_form(15, reg, 0, address >> 48),  # lis
-        _d_form(24, reg, reg, address >> 32),  # ori
-        30 << 26 | reg << 21 | reg << 16 | 0x07C6,  # sldi reg,reg,32
-        _d_form(25, reg, reg, address >> 16),  # oris
-        _d_form(24, reg, reg, address),  # ori
-    ]
-
-
-def branch(at: int, target: int, *, link: bool = False) -> int:
-    """Return the word of ``b target`` (``bl`` with ``link``) at address ``at``. Raises ValueError beyond 32 MiB."""
-    distance = target - at
-    if not -(1 << 25) <= distance < 1 << 25 or distance & 3:
-        raise ValueError(f"branch from {at:#x} to {target:#x} does not reach")
-    return 18 << 26 | (distance & 0x3FFFFFC) | int(link)
-
-
-def words(*values: int) -> bytes:
-    """Return 32-bit little-endian instruction words as bytes."""
-    return struct.pack(f"<{len(values)}I", *values)
-
-
+_BLOCK_OFFSETS = ((block.LR, w.LR), (block.CTR, w.CTR), (block.XER, w.XER))
 _DOUBLEWORD = struct.Struct("<Q")
 
 
@@ -288,40 +249,39 @@ class Engine:
     # Monitor
 
     def _resume_words(self) -> list[int]:
-        code = _load_address(31, self._block)
-        for offset, spr in (*_BLOCK_OFFSETS, (block.PC, _SPR_SRR0), (block.MSR, _SPR_SRR1)):
-            code += [_d_form(_LD, 3, 31, offset), _spr(_MTSPR, 3, spr)]
-        code += [_d_form(_LD, 3, 31, block.CR), _x_form(3, 0, 0, 144) | 0xFF << 12]
-        code += [_d_form(_LFD, n, 31, block.FPR + 8 * n) for n in range(32)]
+        code = w.load_address(31, self._block)
+        for offset, spr in (*_BLOCK_OFFSETS, (block.PC, w.SRR0), (block.MSR, w.SRR1)):
+            code += [w.ld(3, offset, 31), w.mtspr(spr, 3)]
+        code += [w.ld(3, block.CR, 31), w.mtcrf(w.CR_ALL, 3)]
+        code += [w.lfd(n, block.FPR + 8 * n, 31) for n in range(32)]
         for n in range(32):
-            code += [_d_form(14, 3, 0, block.VR + 16 * n), _x_form(n, 31, 3, _LVX)]
-        code += [_d_form(_LD, n, 31, 8 * n) for n in range(31)]
-        return [*code, _d_form(_LD, 31, 31, 8 * 31), 0x4C000024]
+            code += [w.addi(3, 0, block.VR + 16 * n), w.lvx(n, 31, 3)]
+        code += [w.ld(n, 8 * n, 31) for n in range(31)]
+        return [*code, w.ld(31, 8 * 31, 31), w.RFID]
 
     def add_monitor_entry(self, address: int) -> int:
         """Place the storing half of the monitor at ``address`` (1 KiB), for gates within a branch's reach of it."""
-        code = [_spr(_MTSPR, 30, _SPR_SPRG1), *_load_address(30, self._block)]
-        code += [_d_form(_STD, 31, 30, block.GATE)]
-        code += [_d_form(_STD, n, 30, 8 * n) for n in range(30)]
-        code += [_spr(_MFSPR, 31, _SPR_SPRG1), _d_form(_STD, 31, 30, 8 * 30)]
-        code += [_spr(_MFSPR, 31, _SPR_SPRG0), _d_form(_STD, 31, 30, 8 * 31)]
+        code = [w.mtspr(w.SPRG1, 30), *w.load_address(30, self._block)]
+        code += [w.std(31, block.GATE, 30)]
+        code += [w.std(n, 8 * n, 30) for n in range(30)]
+        code += [w.mfspr(31, w.SPRG1), w.std(31, 8 * 30, 30)]
+        code += [w.mfspr(31, w.SPRG0), w.std(31, 8 * 31, 30)]
         for offset, spr in _BLOCK_OFFSETS:
-            code += [_spr(_MFSPR, 3, spr), _d_form(_STD, 3, 30, offset)]
-        code += [_x_form(3, 0, 0, 19), _d_form(_STD, 3, 30, block.CR)]
-        code += [_x_form(3, 0, 0, 83), _d_form(_STD, 3, 30, block.MSR)]
-        # oris, ori: VEC, VSX, FP on; mtmsrd
-        code += [_d_form(25, 3, 3, (MSR_VEC | MSR_VSX) >> 16), _d_form(24, 3, 3, MSR_FP), _x_form(3, 0, 0, 178)]
-        code += [_d_form(_STFD, n, 30, block.FPR + 8 * n) for n in range(32)]
+            code += [w.mfspr(3, spr), w.std(3, offset, 30)]
+        code += [w.mfcr(3), w.std(3, block.CR, 30)]
+        code += [w.mfmsr(3), w.std(3, block.MSR, 30)]
+        code += [w.oris(3, 3, (MSR_VEC | MSR_VSX) >> 16), w.ori(3, 3, MSR_FP), w.mtmsrd(3)]
+        code += [w.stfd(n, block.FPR + 8 * n, 30) for n in range(32)]
         for n in range(32):
-            code += [_d_form(14, 3, 0, block.VR + 16 * n), _x_form(n, 30, 3, _STVX)]
+            code += [w.addi(3, 0, block.VR + 16 * n), w.stvx(n, 30, 3)]
         # The exit has a page of its own: Unicorn drops the translation of what shares a block with it after each run.
-        code += [*_load_address(3, self._exit), _spr(_MTSPR, 3, _SPR_CTR), 0x4E800420]
+        code += [*w.load_address(3, self._exit), w.mtspr(w.CTR, 3), w.BCTR]
         self.write(address, words(*code))
         return address
 
     def gate(self, at: int, number: int, entry: int) -> bytes:
         """Return the instructions of gate ``number`` (< 32768) for address ``at``, leading to a monitor entry."""
-        return words(_spr(_MTSPR, 31, _SPR_SPRG0), _d_form(14, 31, 0, number), branch(at + 8, entry))
+        return words(w.mtspr(w.SPRG0, 31), w.addi(31, 0, number), branch(at + 8, entry))
 
     # Running
 
@@ -448,19 +408,17 @@ class Engine:
 
 
 # What the gates of a BulkEngine save, for the guest's routines: r31 (by the gate itself), r12, r11, r0.
-SPRG_R31, SPRG_R12, SPRG_R11, SPRG_R0 = _SPR_SPRG0, _SPR_SPRG1, 274, 275
-_SPR_TAR = 815
-_BCTAR = 0x4E800460
+SPRG_R31, SPRG_R12, SPRG_R11, SPRG_R0 = w.SPRG0, w.SPRG1, w.SPRG2, w.SPRG3
 
 
 class BulkEngine(Engine):
-    """A processor whose gates lead to routines in the guest, not to Python.
+    """A processor whose gates lead to routines in the guest, not to Python; data is not executable.
 
-    A gate jumps to the address in the doubleword at ``NEXT``, with its number in r31 and r31, r12, r11 and r0 in
-    SPRG_R31 to SPRG_R0; r11 is that address, all else is as it was at the gate. Blocks are not counted.
+    A gate jumps to the address in the doubleword at ``NEXT`` << 16, with its number in r31 and r31, r12, r11 and r0 in
+    SPRG_R31 to SPRG_R0; r11 is that address, all else is as it was at the gate.
     """
 
-    # Below 2^31, so that `lis` alone makes the upper half: the doubleword is at 0(NEXT << 16).
+    # Below 2^31, so that `lis` alone makes the upper half.
     NEXT = 0x5A06
     hooked = False
     # A store to memory that can be executed costs a hundred others: Unicorn looks for translated code there each time.
@@ -477,25 +435,15 @@ class BulkEngine(Engine):
 
     def add_monitor_entry(self, address: int) -> int:
         """Place what gates within a branch's reach lead to at ``address``."""
-        self.write(
-            address,
-            words(
-                _spr(_MTSPR, 12, SPRG_R12),
-                _spr(_MTSPR, 11, SPRG_R11),
-                _spr(_MTSPR, 0, SPRG_R0),
-                _d_form(15, 11, 0, self.NEXT),  # lis r11
-                _d_form(_LD, 11, 11, 0),
-                _spr(_MTSPR, 11, _SPR_TAR),
-                _BCTAR,
-            ),
-        )
+        saved = [w.mtspr(SPRG_R12, 12), w.mtspr(SPRG_R11, 11), w.mtspr(SPRG_R0, 0)]
+        self.write(address, words(*saved, w.lis(11, self.NEXT), w.ld(11, 0, 11), w.mtspr(w.TAR, 11), w.BCTAR))
         return address
 
     def run(self, start: int, end: int, progress: Callable[[], int], *, timeout: float) -> Stop | None:
         """Run from ``start`` with FP and vectors on until ``end`` is reached; None if it is.
 
-        A run that makes no ``progress`` (a number that changes) in ``timeout`` seconds is a runaway. The stop's
-        state holds no registers.
+        A run that makes no ``progress`` (a number that changes) in ``timeout`` seconds is a runaway. The stop's state
+        holds no registers.
         """
         self._why = None
         self.uc.reg_write(ppc.UC_PPC_REG_MSR, MONITOR_MSR)
@@ -518,8 +466,7 @@ class BulkEngine(Engine):
                     self._why = ("runaway", at, at)
                 before = now
         except unicorn.UcError as error:
-            if self._why is None:
-                self._why = (f"fault:{error}", at, at)
+            self._why = self._why or (f"fault:{error}", at, at)
         kind, pc, address = self._why
         kind, _, what = kind.partition(":")
         return Stop(kind, pc, State([0] * 32, 0, 0, 0, 0, pc, 0, [0] * 32, bytes(512)), what=what, address=address)

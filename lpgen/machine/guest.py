@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from lpgen.assembly import Unit
 from lpgen.kernel.generations import Kernel
-from lpgen.machine import guest_words as w
+from lpgen.machine import instructions as w
 from lpgen.machine.engine import KERNEL_MSR, MSR_FP, MSR_VEC, MSR_VSX, PAGE, BulkEngine, Stop
 from lpgen.machine.guest_callers import (
     FIRST,
@@ -27,18 +27,9 @@ from lpgen.machine.guest_callers import (
     schedule,
     settings,
 )
-from lpgen.machine.guest_routines import (
-    CONTROL,
-    END,
-    OFFSET,
-    POOL_AT,
-    SCHEDULE,
-    STOP,
-    WINDOW_AT,
-    Constants,
-    Way,
-)
-from lpgen.machine.guest_words import Code
+from lpgen.machine.guest_code import CONTROL, END, OFFSET, POOL_AT, SCHEDULE, STOP, WINDOW_AT, Constants
+from lpgen.machine.guest_routines import Way
+from lpgen.machine.instructions import Code
 from lpgen.machine.places import BASE_WINDOW, LIVEPATCH_FRAME, MAIN_FRAME, Patched
 from lpgen.machine.plan import DIRECT_OPS
 from lpgen.machine.trip import Trip

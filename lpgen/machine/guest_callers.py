@@ -1,4 +1,4 @@
-"""The callers beyond the first ten thousand: few ways of calling, each with registers and memory drawn from a pool.
+"""The callers beyond the first thousands: few ways of calling, each with registers and memory drawn from a pool.
 
 Caller number n is a way (a plan), and a *window*: WINDOW doublewords of a pool of random ones, from which come all
 registers and arguments of A, and all that the tracer, C and the others leave behind. So a caller is two numbers, which
@@ -24,7 +24,7 @@ from lpgen.machine.places import STORES_R0
 from lpgen.machine.plan import DIRECT_OPS, DIRECT_TRACER, PATCH, SAME, Plan
 from lpgen.machine.values import EVENTS, Values, free_in_frame, free_registers
 
-FIRST = 10_000
+FIRST = 4_000
 """The number of the first of these callers."""
 PHASE = 4096
 """So many callers in a row find the same patched in, and are on the same stack."""
@@ -181,7 +181,7 @@ def number_of_setting(kernel: Kernel, number: int) -> int:
 
 
 def place_of(number: int) -> tuple[int, int, int]:
-    """Return the pool of caller ``number``, where in it its window starts (in doublewords), and its place in a phase."""
+    """Return the pool of caller ``number``, where its window starts in it (in doublewords), its place in a phase."""
     at = number - FIRST
     return at // POOL, at * STEP % POOL, at % PHASE
 

@@ -1,18 +1,18 @@
 """The verdict as JSON. ``schema`` names the format; it changes when a field changes its meaning.
 
-lpgen.verify/1: what was judged (``kernel``, ``generation``, ``options``, ``offsets``, ``command``,
-``assembler``: "lpgen", "GNU as" and its version, "object" or "linked kernel" when that was handed in,
-``not_judged``: offsets that were taken from the very instructions that were judged), what was run
-(``seed``, ``callers``, ``watched``, ``interrupted``, ``every_boundary``; ``replay``, null but for --replay: its
+lpgen.verify/1: what was judged (``kernel``, ``generation``, ``options``, ``offsets``, ``command``, ``assembler``:
+"lpgen", "GNU as" and its version, "object" or "linked kernel" when that was handed in, ``not_judged``: offsets that
+were taken from the very instructions that were judged), what was run (``seed``, ``callers``, ``watched``,
+``interrupted``, ``every_boundary``; ``in_guest``: callers that were judged by guest code, by what they come to, and
+passed: of number 4,000 and higher, others of which were judged again in full; ``replay``, null but for --replay: its
 ``file``, the ``statement`` that it names and ``what`` it says of it, the SHA-256 of the ``code``, and whether the
-statement was ``broken``), the verdict (``holds``, ``broken``,
-``not_exercised``), and lists: ``statements``, each with how many ``callers`` exercised it, single ``checks``, callers
-that saw it ``broken``, and callers by kind of scenario (``kinds``); ``kinds`` of all callers; ``limits`` of the
-kernel's design with how many callers came to them and how many of those saw them as documented; ``coverage`` of .text,
-with symbol+offset of what was ``missed`` or went ``one_way`` only; ``failures``, one for each broken statement:
-``plan`` in words, ``plan_text`` as --plan takes it, ``values`` of the arguments in hexadecimal (bytes in memory
-order), and where it was shrunk from (``first_seen``, null if it is the call of ``case`` itself; ``case`` is null for
---plan).
+statement was ``broken``), the verdict (``holds``, ``broken``, ``not_exercised``), and lists: ``statements``, each
+with how many ``callers`` exercised it, how many of them ``in_guest``, single ``checks`` but for those, callers that
+saw it ``broken``, and callers by kind of scenario (``kinds``); ``kinds`` of all callers; ``limits`` of the kernel's
+design with how many callers came to them and how many of those saw them as documented; ``coverage`` of .text, with
+symbol+offset of what was ``missed`` or went ``one_way`` only; ``failures``, one for each broken statement: ``plan``
+in words, ``plan_text`` as --plan takes it, ``values`` of the arguments in hexadecimal (bytes in memory order), and
+where it was shrunk from (``first_seen``, null if it is the call of ``case`` itself; ``case`` is null for --plan).
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ def verdict_json(result: Result) -> dict[str, Any]:
         "callers": result.callers,
         "watched": result.watched,
         "interrupted": result.interrupted,
+        "in_guest": result.in_guest,
         "every_boundary": result.every_boundary,
         "replay": None if result.replay is None else _replay(result.replay, broken=result.replayed),
         "holds": result.holds,
@@ -52,6 +53,7 @@ def verdict_json(result: Result) -> dict[str, Any]:
                 "callers": s.callers,
                 "checks": s.checks,
                 "broken": s.broken,
+                "in_guest": s.in_guest,
                 "kinds": dict(sorted(s.kinds.items())),
             }
             for s in result.statements.values()

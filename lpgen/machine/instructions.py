@@ -1,14 +1,16 @@
-"""Instructions for the guest's own routines, as words; numbers of registers, offsets in bytes.
+"""Instructions for the harness's own code in the guest, as words: numbers of registers, offsets in bytes.
 
-Power ISA 3.0B, Book I. Only what guest_routines.py uses.
+Power ISA 3.0B, Book I and III. Only what the monitor and the guest's routines use.
 """
 
 from __future__ import annotations
 
-from lpgen.machine.engine import branch, words
+import struct
 
 LR, CTR, XER, TAR = 8, 9, 1, 815
-BLR, BCTR, BCTAR = 0x4E800020, 0x4E800420, 0x4E800460
+SRR0, SRR1 = 26, 27
+SPRG0, SPRG1, SPRG2, SPRG3 = 272, 273, 274, 275
+BLR, BCTR, BCTAR, RFID = 0x4E800020, 0x4E800420, 0x4E800460, 0x4C000024
 CR_ALL, CR_VOLATILE = 0xFF, 0xC7
 LINE = 128
 """Bytes that dcbz makes 0."""
@@ -21,6 +23,30 @@ def _d(opcode: int, rt: int, ra: int, d: int) -> int:
 
 def _x(rs: int, ra: int, rb: int, xo: int) -> int:
     return 31 << 26 | rs << 21 | ra << 16 | rb << 11 | xo << 1
+
+
+def branch(at: int, target: int, *, link: bool = False) -> int:
+    """Return the word of ``b target`` (``bl`` with ``link``) at address ``at``. Raises ValueError beyond 32 MiB."""
+    distance = target - at
+    if not -(1 << 25) <= distance < 1 << 25 or distance & 3:
+        raise ValueError(f"branch from {at:#x} to {target:#x} does not reach")
+    return 18 << 26 | (distance & 0x3FFFFFC) | int(link)
+
+
+def words(*values: int) -> bytes:
+    """Return 32-bit little-endian instruction words as bytes."""
+    return struct.pack(f"<{len(values)}I", *values)
+
+
+def load_address(reg: int, address: int) -> list[int]:
+    """Materialise a 64-bit address without touching CR or another register."""
+    return [
+        _d(15, reg, 0, address >> 48 & 0xFFFF),  # lis
+        ori(reg, reg, address >> 32 & 0xFFFF),
+        30 << 26 | reg << 21 | reg << 16 | 0x07C6,  # sldi reg,reg,32
+        oris(reg, reg, address >> 16 & 0xFFFF),
+        ori(reg, reg, address & 0xFFFF),
+    ]
 
 
 def ld(rt: int, offset: int, ra: int) -> int:
@@ -78,6 +104,11 @@ def lis(rt: int, value: int) -> int:
 def ori(ra: int, rs: int, value: int) -> int:
     """``ori ra,rs,value``."""
     return _d(24, rs, ra, value)
+
+
+def oris(ra: int, rs: int, value: int) -> int:
+    """``oris ra,rs,value``."""
+    return _d(25, rs, ra, value)
 
 
 def xori(ra: int, rs: int, value: int) -> int:

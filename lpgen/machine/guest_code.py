@@ -1,0 +1,162 @@
+"""Small pieces of the guest's routines: where a value comes from, how it is loaded, compared, stored.
+
+In a routine r12 gathers differences, r11 leads to the caller's window or to the way's constants, r0 and then r3 to r5
+are free.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lpgen.machine import instructions as w
+from lpgen.machine.actors import CALLEE_BYTES, VOLATILE_GPR
+from lpgen.machine.engine import BulkEngine
+from lpgen.machine.guest_callers import LEFT, GuestPlan, chosen
+from lpgen.machine.instructions import Code
+from lpgen.machine.world import World
+
+# The control block, at BulkEngine.NEXT << 16: where the next gate leads, and what the loop over the callers needs.
+CONTROL = BulkEngine.NEXT
+NEXT, SCHEDULE, END, WINDOW_AT, OFFSET, POOL_AT, STOP = range(0, 56, 8)
+# What C writes to the CR save of A's frame.
+CR_SAVE = LEFT + 1
+XER_HIGH = -0x1FF4  # lis: 0xE00C0000, the bits of actors.XER_BITS
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a value is: a constant, or (``window``) a doubleword of the window; ``form`` is xer or cr for a part."""
+
+    value: int
+    window: bool = False
+    form: str = ""
+
+
+def constant(value: int) -> Source:
+    """Return the source of a constant."""
+    return Source(value)
+
+
+def window(index: int, name: str = "") -> Source:
+    """Return the source of a doubleword of the window, as register ``name`` has it."""
+    return Source(index, True, name if name in ("xer", "cr") else "")
+
+
+class Constants:
+    """The constants of a way, in memory from ``start`` on, less than 32 KiB."""
+
+    def __init__(self, start: int) -> None:
+        self.start = start
+        # What lis makes of it: 16 bits from there, with a sign, reach what is near.
+        self.high = (start + 0x4000) >> 16
+        self._at: dict[int, int] = {}
+
+    @property
+    def end(self) -> int:
+        """The address behind the last constant."""
+        return self.start + 8 * len(self._at)
+
+    def offset(self, value: int) -> int:
+        """Return the offset of a constant from ``high`` << 16, in bytes."""
+        return self.start - (self.high << 16) + self._at.setdefault(value, 8 * len(self._at))
+
+    def bytes(self) -> bytes:
+        """Return the memory's contents."""
+        return struct.pack(f"<{len(self._at)}Q", *self._at)
+
+
+class Pieces:
+    """Adds instructions to ``code``, for one way of calling, ``plan``."""
+
+    def __init__(self, world: World, plan: GuestPlan, code: Code, constants: Constants) -> None:
+        self._world, self._plan = world, plan
+        self._code, self._constants = code, constants
+        self._chosen = chosen(world.kernel, plan)
+        # What r11 leads to: the window (True), the constants (False), or neither.
+        self._base: bool | None = None
+
+    def _to(self, in_window: bool) -> None:
+        """Have r11 lead to the window, or to the constants."""
+        if self._base is in_window:
+            return
+        if in_window:
+            self._code.add(w.lis(11, CONTROL), w.ld(11, WINDOW_AT, 11))
+        else:
+            self._code.add(w.lis(11, self._constants.high))
+        self._base = in_window
+
+    def _load(self, register: int, source: Source, scratch: int = 4) -> None:
+        """Load a source into a register; a part of XER's needs a ``scratch`` besides."""
+        self._to(source.window)
+        offset = 8 * source.value if source.window else self._constants.offset(source.value)
+        if source.form:
+            self._code.add(w.lwz(register, offset, 11))
+        else:
+            self._code.add(w.ld(register, offset, 11))
+        if source.form == "xer":
+            self._code.add(w.lis(scratch, XER_HIGH), w.and_(register, register, scratch))
+
+    def _differ(self, register: int, source: Source, scratch: int = 0) -> None:
+        """Note it if a register is not what ``source`` says."""
+        if not source.window and source.value == 0:
+            self._code.add(w.or_(12, 12, register))
+            return
+        if not source.window and source.value < 0x8000:
+            self._code.add(w.xori(scratch, register, source.value), w.or_(12, 12, scratch))
+            return
+        self._load(scratch, source)
+        self._code.add(w.xor(scratch, scratch, register), w.or_(12, 12, scratch))
+
+    def _all_differ(self, expected: Mapping[int, Source]) -> None:
+        for number, source in sorted(expected.items(), key=lambda item: item[1].window is not self._base):
+            self._differ(number, source)
+
+    def _memory(self, wanted: list[tuple[int, int, Source]]) -> None:
+        """Note it if doublewords, each with a base register and an offset, are not what they should be."""
+        for base, offset, source in sorted(wanted, key=lambda item: item[2].window is not self._base):
+            self._code.add(w.ld(3, offset, base))
+            self._differ(3, source)
+
+    def _next(self, routine: int) -> None:
+        self._code.add(w.lis(11, CONTROL), w.lis(0, routine >> 16), w.ori(0, 0, routine & 0xFFFF), w.std(0, NEXT, 11))
+        self._base = None
+
+    def _write_below(self, r1: int) -> None:
+        """Write what a called function may below r1."""
+        whole = r1 & -w.LINE
+        for at in range(-(-(r1 - CALLEE_BYTES) // w.LINE) * w.LINE, whole, w.LINE):
+            self._code.add(w.addi(5, 1, at - r1), w.dcbz(0, 5))
+        self._load(0, window(LEFT))
+        self._code.add(*(w.std(0, at - r1, 1) for at in range(whole, r1, 8)))
+
+    def _use_stack(self, r1: int, *, in_a: bool = False) -> None:
+        """Write what a called function may: below r1, and LR and CR save of its caller's frame (``in_a``: A's)."""
+        self._write_below(r1)
+        self._load(0, window(CR_SAVE))
+        self._code.add(w.std(0, 8, 1) if in_a else w.stw(0, 8, 1), w.mfspr(0, w.LR), w.std(0, 16, 1))
+
+    def _clobber(self, event: str, forced: Mapping[int, Source], *, registers: tuple[int, ...] = VOLATILE_GPR) -> None:
+        """Leave behind what ``event`` is drawn to leave, all but CR2 to CR4 and what is kept."""
+        drawn = self._chosen[event]
+        self._to(True)
+        for name, spr in (("ctr", w.CTR), ("xer", w.XER)):
+            if name in drawn:
+                self._load(0, window(drawn[name], name), 12)
+                self._code.add(w.mtspr(spr, 0))
+        if "cr" in drawn:
+            self._load(0, window(drawn["cr"], "cr"))
+            self._code.add(w.mtcrf(w.CR_VOLATILE, 0))
+        sources = {n: window(drawn[f"r{n}"]) for n in (*registers, 2) if f"r{n}" in drawn}
+        sources |= forced
+        self._load_all(sources)
+
+    def _load_all(self, sources: Mapping[int, Source]) -> None:
+        """Load GPRs, r11 last."""
+        for number, source in sorted(sources.items(), key=lambda item: item[1].window is not self._base):
+            if number != 11:
+                self._load(number, source)
+        if 11 in sources:
+            self._load(11, sources[11])
+        self._base = None
