@@ -282,6 +282,7 @@ class Conductor:
                     trip.result = current.result
                     if sibling.pointer:
                         frame[24:32] = self.engine.read(trip.frame + 24, 8)
+            moment.after = state
             if trip.cut_short and trip.end is None:
                 trip.end = next(t.end for t in trip.inner if t.end is not None)
                 return trip

@@ -290,5 +290,7 @@ def _may_change(now: bytes, image: bytes, start: int, size: int) -> bytes:
 
 
 def _can_be_model(trip: Trip) -> bool:
-    """True if routines can be made from a call: it came to its end, with no other call inside."""
-    return trip.end is None and not trip.inner and bool(trip.moments) and trip.moments[-1].where == "back"
+    """True if routines can be made from a call: it came to its end, and so did all calls that C or B's body made."""
+    if trip.end is not None or not trip.moments or trip.moments[-1].where != "back":
+        return False
+    return all(inner.relation == "inner" and _can_be_model(inner) for inner in trip.inner)

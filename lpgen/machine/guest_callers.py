@@ -93,6 +93,7 @@ _SHAPES = (
     shape("f", LONG, *[LONG] * 8),
 )
 _FAR: dict[str, Any] = {"pointer": True, "home_a": 2, "home_b": 1}
+_DEEP: dict[str, Any] = {"nip": PATCH, **_FAR, "inner": ({"nip": PATCH, "edit": True},)}
 _WAYS: tuple[dict[str, Any], ...] = (
     {},
     {"home_b": 1, "form": 1},
@@ -118,6 +119,16 @@ _WAYS: tuple[dict[str, Any], ...] = (
     {"early": True},
     {**_FAR, "early": True},
 )
+_NESTED: tuple[dict[str, Any], ...] = (
+    {"nip": PATCH, "inner": ({"nip": PATCH, **_FAR},)},
+    {"nip": PATCH, "home_c": 0, "link": True, "inner": ({"pointer": True},)},
+    {"home_b": 1, "inner": ({"nip": PATCH, "pointer": True}, {"nip": PATCH})},
+    {
+        "nip": PATCH,
+        "home_b": 2,
+        "inner": ({"nip": PATCH, **_FAR, "inner": ({"nip": PATCH, "edit": True},)}, {"link": True}),
+    },
+)
 _RETURN_HOOKED: tuple[dict[str, Any], ...] = (
     {"graph": True},
     {"graph": True, "edit": True, "home_b": 1},
@@ -131,7 +142,7 @@ _PLAIN = _WAYS[:3]
 def settings(kernel: Kernel) -> tuple[Setting, ...]:
     """Return the settings of ``kernel``, in the order in which phases have them."""
     has = kernel.features
-    ways = _WAYS + (_RETURN_HOOKED if "return_to_handler" in has else ())
+    ways = _WAYS + _NESTED + (_RETURN_HOOKED if "return_to_handler" in has else ())
     found = [_setting(kernel, f"on stack {thread}", ways, {"thread": thread}) for thread in (0, 1, 2)]
     found.append(_setting(kernel, "no tracer", _PLAIN, {"tracing": False}))
     if "tracing_switch" in has:
@@ -148,11 +159,19 @@ def _setting(kernel: Kernel, name: str, ways: tuple[dict[str, Any], ...], fields
     for number, way in enumerate(ways):
         for lean in (False, True):
             wanted = {"lean": lean, **way, **fields}
+            wanted["inner"] = tuple(_inside(inside, number + 2 + lean) for inside in way.get("inner", ()))
             made = GuestPlan(_SHAPES[(number + lean) % len(_SHAPES)], _seed(len(found)), **wanted)
             plan = made.settled(kernel)
             assert isinstance(plan, GuestPlan)
             found.setdefault(replace(plan, seed=0, shape=_SHAPES[0]), plan)
     return Setting(name, tuple(found.values()))
+
+
+def _inside(way: dict[str, Any], number: int) -> Plan:
+    """Return the plan of a call inside another one, all of whose values are drawn."""
+    inner = tuple(_inside(inside, number + 1) for inside in way.get("inner", ()))
+    wanted = {"lean": bool(number & 1) and not way.get("edit"), **way, "inner": inner}
+    return Plan(_SHAPES[number % len(_SHAPES)], number, **wanted)
 
 
 def _seed(number: int) -> int:

@@ -11,10 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lpgen.machine import instructions as w
-from lpgen.machine.actors import CALLEE_BYTES, VOLATILE_GPR
+from lpgen.machine.actors import CALLEE_BYTES
 from lpgen.machine.engine import BulkEngine
 from lpgen.machine.guest_callers import LEFT, GuestPlan, chosen
 from lpgen.machine.instructions import Code
+from lpgen.machine.plan import Plan
+from lpgen.machine.state import State
+from lpgen.machine.values import EVENTS
 from lpgen.machine.world import World
 
 # The control block, at BulkEngine.NEXT << 16: where the next gate leads, and what the loop over the callers needs.
@@ -70,10 +73,12 @@ class Constants:
 class Pieces:
     """Adds instructions to ``code``, for one way of calling, ``plan``."""
 
-    def __init__(self, world: World, plan: GuestPlan, code: Code, constants: Constants) -> None:
+    def __init__(self, world: World, plan: Plan, code: Code, constants: Constants) -> None:
         self._world, self._plan = world, plan
         self._code, self._constants = code, constants
-        self._chosen = chosen(world.kernel, plan)
+        self._chosen: Mapping[str, Mapping[str, int]] = {event: {} for event in EVENTS}
+        if isinstance(plan, GuestPlan):
+            self._chosen = chosen(world.kernel, plan)
         # What r11 leads to: the window (True), the constants (False), or neither.
         self._base: bool | None = None
 
@@ -137,20 +142,23 @@ class Pieces:
         self._load(0, window(CR_SAVE))
         self._code.add(w.std(0, 8, 1) if in_a else w.stw(0, 8, 1), w.mfspr(0, w.LR), w.std(0, 16, 1))
 
-    def _clobber(self, event: str, forced: Mapping[int, Source], *, registers: tuple[int, ...] = VOLATILE_GPR) -> None:
-        """Leave behind what ``event`` is drawn to leave, all but CR2 to CR4 and what is kept."""
+    def _clobber(self, event: str, after: State, sources: Mapping[int, Source]) -> None:
+        """Leave behind what ``event`` leaves in the volatile registers: ``after`` where the window has nothing for it.
+
+        CR2 to CR4 stay. ``sources`` are those of the GPRs.
+        """
         drawn = self._chosen[event]
-        self._to(True)
         for name, spr in (("ctr", w.CTR), ("xer", w.XER)):
-            if name in drawn:
-                self._load(0, window(drawn[name], name), 12)
-                self._code.add(w.mtspr(spr, 0))
-        if "cr" in drawn:
-            self._load(0, window(drawn["cr"], "cr"))
-            self._code.add(w.mtcrf(w.CR_VOLATILE, 0))
-        sources = {n: window(drawn[f"r{n}"]) for n in (*registers, 2) if f"r{n}" in drawn}
-        sources |= forced
+            self._load(0, self._drawn(event, name, getattr(after, name)), 12)
+            self._code.add(w.mtspr(spr, 0))
+        self._load(0, window(drawn["cr"], "cr") if "cr" in drawn else constant(after.cr))
+        self._code.add(w.mtcrf(w.CR_VOLATILE, 0))
         self._load_all(sources)
+
+    def _drawn(self, event: str, name: str, value: int) -> Source:
+        """Return where a register that ``event`` chooses comes from: the window, or else it is ``value``."""
+        at = self._chosen[event].get(name)
+        return constant(value) if at is None else window(at, name)
 
     def _load_all(self, sources: Mapping[int, Source]) -> None:
         """Load GPRs, r11 last."""

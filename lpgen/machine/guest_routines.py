@@ -27,22 +27,32 @@ A routine starts as a BulkEngine's gate leaves the registers.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from lpgen.callers.types import LONG
 from lpgen.machine import instructions as w
+from lpgen.machine.actors import VOLATILE_GPR
 from lpgen.machine.engine import SPRG_R0, SPRG_R11, SPRG_R12, SPRG_R31
-from lpgen.machine.guest_callers import ARGUMENTS, EDITS, LEFT, RESULT, UNHOOK, GuestPlan, frame_bytes, frame_offsets
+from lpgen.machine.guest_callers import ARGUMENTS, LEFT, RESULT, GuestPlan, frame_offsets
 from lpgen.machine.guest_code import CR_SAVE, Constants, Pieces, Source, constant, window
 from lpgen.machine.instructions import Code
-from lpgen.machine.places import STACK_END_MAGIC
-from lpgen.machine.plan import DIRECT_TRACER, PATCH, SAME
+from lpgen.machine.places import LIVEPATCH_FRAME, STACK_END_MAGIC
+from lpgen.machine.plan import DIRECT_TRACER, PATCH, SAME, Plan
 from lpgen.machine.trip import Moment, Trip
-from lpgen.machine.values import changes_results
 from lpgen.machine.world import World
 
 # What the lean entry saves of the GPRs, where it has a pt_regs to give (contract section 6, G6).
 PARTIAL = (0, 1, *range(3, 11))
 BEFORE_C = ("tracer", "kprobe", "graph", "direct", "body", "redirected")
 IN_B = ("body", "redirected", "direct")
+FUNCTIONS = ("body", "redirected", "c")
+NONE: Mapping[int, Source] = {}
+
+
+def _base_word(trip: Trip, offset: int) -> int:
+    """Return what was ``offset`` bytes above livepatch_sp at a call."""
+    at = trip.sp - trip.thread.livepatch + offset
+    return int.from_bytes(trip.base[at : at + 8], "little")
 
 
 def gate_number(world: World, address: int) -> int:
@@ -58,13 +68,13 @@ class Way(Pieces):
 
     ``model`` is a good call of the plan ``plan``, ``constants`` where its constants go. ``loop`` and ``fail`` are where
     a routine goes from A's end, and with a stop's number (from 1) in r0 when something is not as it was. ``checks`` off
-    leaves out all that compares.
+    leaves out all that compares. Calls inside of it are ways as well, of plans with no window: all is as in the model.
     """
 
     def __init__(
         self,
         world: World,
-        plan: GuestPlan,
+        plan: Plan,
         model: Trip,
         code: Code,
         constants: Constants,
@@ -77,20 +87,18 @@ class Way(Pieces):
         self._trip, self._checks = model, checks
         self._features, self._offsets = world.kernel.features, world.offsets
         self._loop, self._fail = loop, fail
-        self._frame = frame_offsets(world.kernel, plan)
-        placement = plan.shape.placement
-        self._arguments = {
-            piece.index: ARGUMENTS + n
-            for n, pieces in enumerate(placement.arguments)
-            for piece in pieces
-            if piece.kind == "gpr"
-        }
+        # A's frame in bytes: the one that its back chain leads to is above it.
+        self._frame_bytes = int.from_bytes(model.outset[:8], "little") - model.frame
+        self._frame: Mapping[int, int] = {}
+        self._arguments: dict[int, int] = {}
+        if isinstance(plan, GuestPlan):
+            self._frame = frame_offsets(world.kernel, plan)
+            for n, pieces in enumerate(plan.shape.placement.arguments):
+                self._arguments |= {piece.index: ARGUMENTS + n for piece in pieces if piece.kind == "gpr"}
         self._hooked = any(moment.where == "unhook" for moment in model.moments)
         following = 0
         for number in reversed(range(len(model.moments))):
-            at = code.here
-            self._routine(number, following)
-            following = at
+            following = self._routine(number, following)
         self.entry = code.here
         self._depart(following)
 
@@ -100,25 +108,22 @@ class Way(Pieces):
         """GPR ``number`` where the trampolines are entered."""
         if number in self._arguments:
             return window(self._arguments[number])
-        at = self._chosen["entry"].get(f"r{number}")
-        return constant(self._trip.entry.gpr[number]) if at is None else window(at)
-
-    def _special(self, name: str, value: int) -> Source:
-        at = self._chosen["entry"].get(name)
-        return constant(value) if at is None else window(at, name)
+        return self._drawn("entry", f"r{number}", self._trip.entry.gpr[number])
 
     def _edited(self, number: int) -> Source:
-        return window(EDITS + number) if number in self._trip.edits else self._entry(number)
+        edits = self._trip.edits
+        if number not in edits:
+            return self._entry(number)
+        return self._drawn("tracer", f"gpr{number}", edits[number])
 
-    def _left_by(self, where: str, number: int) -> Source:
-        """What C or B's body leaves in GPR ``number``."""
-        if number == 3 and self._plan.shape.prototype.result == LONG:
+    def _left(self, name: str) -> Source:
+        """What C or B's body leaves in a register: r and its number, xer or cr."""
+        left = self._trip.left
+        assert left is not None
+        if name == "r3" and isinstance(self._plan, GuestPlan) and self._plan.shape.prototype.result == LONG:
             return window(RESULT)
-        at = self._chosen["c" if where == "c" else "body"].get(f"r{number}")
-        if at is not None:
-            return window(at)
-        assert self._trip.left is not None
-        return constant(self._trip.left.gpr[number])
+        value = left.gpr[int(name[1:])] if name[0] == "r" else getattr(left, name)
+        return self._drawn("c" if self._plan.patched else "body", name, value)
 
     def _in_frame(self, offset: int) -> Source:
         """The doubleword at ``offset`` of A's frame at the call."""
@@ -129,43 +134,40 @@ class Way(Pieces):
 
     def _depart(self, following: int) -> None:
         """Be A: make the frame, load the registers, call."""
-        trip, plan, code = self._trip, self._plan, self._code
+        trip, code = self._trip, self._code
         self._base = None
         self._load(1, constant(trip.frame))
         self._load(12, constant(trip.sp))
         for n in range(3):
-            self._load(0, constant(self._base_word(8 * n)))
+            self._load(0, constant(_base_word(trip, 8 * n)))
             code.add(w.std(0, 8 * n, 12))
-        offsets = range(0, frame_bytes(plan.shape), 8)
+        offsets = range(0, self._frame_bytes, 8)
         for offset in sorted(offsets, key=lambda at: self._in_frame(at).window):
             self._load(0, self._in_frame(offset))
             code.add(w.std(0, offset, 1))
         self._next(following)
         self._load(0, constant(trip.site.call))
         code.add(w.mtspr(w.TAR, 0))
-        self._load(0, self._special("ctr", trip.a.ctr))
+        self._load(0, self._drawn("entry", "ctr", trip.a.ctr))
         code.add(w.mtspr(w.CTR, 0))
-        self._load(0, self._special("xer", trip.a.xer))
+        self._load(0, self._drawn("entry", "xer", trip.a.xer))
         code.add(w.mtspr(w.XER, 0))
-        self._load(0, self._special("cr", trip.a.cr))
+        self._load(0, self._drawn("entry", "cr", trip.a.cr))
         code.add(w.mtcrf(w.CR_ALL, 0))
-        drawn = self._chosen["entry"]
         sources = {}
         for n in range(2, 32):
-            at = self._arguments.get(n, drawn.get(f"r{n}"))
-            sources[n] = constant(trip.a.gpr[n]) if at is None else window(at)
+            at = self._arguments.get(n)
+            sources[n] = self._drawn("entry", f"r{n}", trip.a.gpr[n]) if at is None else window(at)
         self._load_all(sources)
         code.add(w.BCTAR)
 
-    def _base_word(self, offset: int) -> int:
-        """What is ``offset`` bytes above livepatch_sp at the call."""
-        trip = self._trip
-        at = trip.sp - trip.thread.livepatch + offset
-        return int.from_bytes(trip.base[at : at + 8], "little")
-
-    def _routine(self, number: int, following: int) -> None:
+    def _routine(self, number: int, following: int) -> int:
+        """Add what acts at a moment; ``following`` acts at the next one. Return its address."""
         trip, code = self._trip, self._code
         moment = trip.moments[number]
+        if trip.inner and moment.where in FUNCTIONS:
+            self._inside(number, following)
+        start = code.here
         self._base = None
         if self._checks:
             code.add(w.xori(12, 31, gate_number(self._world, self._gate_address(moment))))
@@ -177,9 +179,32 @@ class Way(Pieces):
             self._base = None
         if moment.where == "back":
             code.branch(self._loop)
-            return
+            return start
         self._next(following)
         getattr(self, f"_be_{moment.where}")(number)
+        return start
+
+    def _inside(self, number: int, following: int) -> None:
+        """Add the calls that C or B's body makes, and what it does behind them."""
+        trip, code = self._trip, self._code
+        moment, inner = trip.moments[number], trip.inner[0]
+        self._base = None
+        at = code.here
+        self._load(12, constant(inner.sp))
+        for n in range(3):
+            self._load(0, constant(_base_word(inner, 8 * n)))
+            code.add(w.std(0, 8 * n, 12))
+        self._next(following)
+        self._load(0, constant(moment.state.lr))
+        code.add(w.mtspr(w.LR, 0))
+        self._load(0, self._drawn("entry", "cr", trip.entry.cr))
+        code.add(w.mtcrf(w.CR_ALL, 0))
+        kept = {n: self._edited(n) for n in range(14, 32)}
+        self._finish(number, kept | {1: constant(moment.state.gpr[1]), 13: constant(moment.paca)})
+        for call in reversed(trip.inner):
+            way = Way(self._world, call.plan, call, code, self._constants, at, self._fail, checks=self._checks)
+            at = way.entry
+        self._inner_entry = at
 
     def _gate_address(self, moment: Moment) -> int:
         world, trip = self._world, self._trip
@@ -218,7 +243,7 @@ class Way(Pieces):
         self._differ(3, constant(moment.state.msr))
         self._memory(self._memory_at(number))
         if where in BEFORE_C:
-            wanted = [constant(self._base_word(8 * n)) for n in range(3)]
+            wanted = [constant(_base_word(trip, 8 * n)) for n in range(3)]
         elif where == "c":
             wanted = [self._entry(2), constant(trip.link_after), constant(STACK_END_MAGIC)]
         else:
@@ -226,6 +251,11 @@ class Way(Pieces):
         if wanted:
             self._load(5, constant(trip.sp))
             self._memory([(5, 8 * n, source) for n, source in enumerate(wanted)])
+        if trip.relation and trip.sp > trip.thread.sp_start:
+            # The livepatch frame of the call around it.
+            self._load(5, constant(trip.sp - LIVEPATCH_FRAME))
+            below = range(0, LIVEPATCH_FRAME, 8)
+            self._memory([(5, at, constant(_base_word(trip, at - LIVEPATCH_FRAME))) for at in below])
         self._load(5, constant(trip.thread.sp_address))
         self._memory([(5, 0, constant(moment.sp))])
 
@@ -255,7 +285,7 @@ class Way(Pieces):
             if plan.early or (plan.disabled and "out_of_line" not in self._features):
                 saved[SPRG_R11] = self._entry(11)
             if plan.early or plan.disabled:
-                saved[w.XER] = self._special("xer", trip.entry.xer)
+                saved[w.XER] = self._drawn("entry", "xer", trip.entry.xer)
             if trip.at("graph"):
                 saved[w.CTR] = constant(trip.b.site + 4)
             return wanted, saved
@@ -263,23 +293,26 @@ class Way(Pieces):
             return wanted, saved
         wanted |= {n: self._edited(n) for n in range(14, 32)}
         wanted[13], wanted[2] = constant(moment.paca), constant(state.gpr[2])
-        body = "c" if plan.patched else "body"
         if self._hooked:
-            results = {n: window(UNHOOK + 12 + n) for n in (3, 4)} if trip.results else {}
-            wanted |= {n: results.get(n, self._left_by(body, n)) for n in (3, 4)}
-            if not plan.patched and not plan.pointer:
-                wanted[2] = constant(state.gpr[2])
+            wanted |= {n: self._result(n) for n in (3, 4)}
             return wanted, saved
-        wanted |= {n: self._left_by(body, n) for n in range(3, 11)}
-        saved[w.XER] = window(self._chosen["c"]["xer"], "xer")
+        wanted |= {n: self._left(f"r{n}") for n in range(3, 11)}
+        saved[w.XER] = self._left("xer")
         return wanted, saved
+
+    def _result(self, number: int) -> Source:
+        """What is in r3 or r4 behind return_to_handler."""
+        results = self._trip.results
+        if number not in results:
+            return self._left(f"r{number}")
+        return self._drawn("unhook", f"gpr{number}", results[number])
 
     def _check_cr(self, number: int) -> None:
         """Check CR2 to CR4; behind C CR1 and CR5 to CR7 too, and all but CR0 (or all) where nobody may change it."""
         trip, plan, code = self._trip, self._plan, self._code
         where = trip.moments[number].where
         code.add(w.mfcr(3))
-        self._load(4, self._special("cr", trip.entry.cr))
+        self._load(4, self._drawn("entry", "cr", trip.entry.cr))
         code.add(w.xor(4, 3, 4))
         if where == "body" and plan.early:
             code.add(w.or_(12, 12, 4))
@@ -287,7 +320,7 @@ class Way(Pieces):
         first, last = (4, 31) if where == "body" and plan.disabled else (8, 19)
         code.add(w.rlwinm(4, 4, first, last), w.or_(12, 12, 4))
         if where in ("back", "kretprobe") and plan.patched and not self._hooked:
-            self._load(4, window(self._chosen["c"]["cr"], "cr"))
+            self._load(4, self._left("cr"))
             code.add(w.xor(4, 3, 4), w.rlwinm(5, 4, 4, 7), w.or_(12, 12, 5), w.rlwinm(4, 4, 20, 31), w.or_(12, 12, 4))
 
     def _memory_at(self, number: int) -> list[tuple[int, int, Source]]:
@@ -296,8 +329,8 @@ class Way(Pieces):
         where, r1 = moment.where, moment.state.gpr[1]
         wanted: list[tuple[int, int, Source]] = []
         to_a = trip.frame - r1
-        after = any(m.where in ("c", "body", "redirected") for m in trip.moments[:number])
-        for offset in range(0, frame_bytes(self._plan.shape), 8):
+        after = any(m.where in FUNCTIONS for m in trip.moments[:number])
+        for offset in range(0, self._frame_bytes, 8):
             if offset == 16:
                 if where in ("tracer", *IN_B):
                     wanted.append((1, to_a + 16, constant(moment.u64(trip.frame + 16) or 0)))
@@ -316,8 +349,7 @@ class Way(Pieces):
         if where == "tracer" and moment.pt_regs:
             wanted += self._pt_regs(moment)
         if where == "unhook" and "return_regs" in self._features:
-            body = "c" if trip.plan.patched else "body"
-            wanted += [(1, moment.state.gpr[3] - r1 + 8 * n, self._left_by(body, n)) for n in (3, 4)]
+            wanted += [(1, moment.state.gpr[3] - r1 + 8 * n, self._left(f"r{n}")) for n in (3, 4)]
         return wanted
 
     def _pt_regs(self, moment: Moment) -> list[tuple[int, int, Source]]:
@@ -331,7 +363,7 @@ class Way(Pieces):
         else:
             fields.append((offsets["_MSR"], constant(trip.entry.msr)))
             specials = (("_CTR", "ctr", trip.entry.ctr), ("_XER", "xer", trip.entry.xer), ("_CCR", "cr", trip.entry.cr))
-            fields += [(offsets[field], self._special(name, value)) for field, name, value in specials]
+            fields += [(offsets[field], self._drawn("entry", name, value)) for field, name, value in specials]
         if "direct_calls" in self._features:
             fields.append((offsets["ORIG_GPR3"], constant(0)))
         return [(1, start + offset - offsets["GPR0"], source) for offset, source in fields]
@@ -360,65 +392,70 @@ class Way(Pieces):
             if plan.link or (plan.graph and "return_to_handler" in self._features):
                 writes.append(("_LINK", trip.link_after))
             for n in trip.edits:
-                self._load(0, window(EDITS + n))
+                self._load(0, self._edited(n))
                 code.add(w.std(0, regs + 8 * n, 1))
             for name, value in writes:
                 self._load(0, constant(value))
                 code.add(w.std(0, regs + self._offsets[name] - self._offsets["GPR0"], 1))
-        own = {}
-        if "call_ops" in self._features and self._world.tracer_of(trip.b) != self._world.tracer:
-            own[2] = constant(self._world.toc[1])
-        self._clobber("tracer", own)
-        code.add(w.BLR)
+        self._return(number, "tracer")
 
     def _be_kprobe(self, number: int) -> None:
         self._use_stack(self._trip.moments[number].state.gpr[1])
-        self._clobber("kprobe", {3: constant(1 if self._plan.kprobe else self._plan.seed & 2)})
-        self._code.add(w.BLR)
+        self._return(number, "kprobe")
 
     def _be_graph(self, number: int) -> None:
         self._use_stack(self._trip.moments[number].state.gpr[1])
-        self._clobber("graph", {3: constant(self._trip.graph_return)})
-        self._code.add(w.BLR)
+        self._return(number, "graph")
 
     def _be_unhook(self, number: int) -> None:
-        moment = self._trip.moments[number]
-        self._use_stack(moment.state.gpr[1])
-        if changes_results(self._world.kernel, self._plan):
-            for n in (3, 4):
-                self._load(0, window(UNHOOK + 12 + n))
-                self._code.add(w.std(0, moment.state.gpr[3] - moment.state.gpr[1] + 8 * n, 1))
-        self._clobber("unhook", {3: constant(self._trip.graph_return)})
+        state = self._trip.moments[number].state
+        self._use_stack(state.gpr[1])
+        for n in self._trip.results:
+            self._load(0, self._result(n))
+            self._code.add(w.std(0, state.gpr[3] - state.gpr[1] + 8 * n, 1))
+        self._return(number, "unhook")
+
+    def _return(self, number: int, event: str, kept: Mapping[int, Source] = NONE) -> None:
+        """Return as ``event`` does, with ``kept`` in nonvolatile registers."""
+        after = self._trip.moments[number].after
+        assert after is not None
+        sources = {n: self._drawn(event, f"r{n}", after.gpr[n]) for n in (*VOLATILE_GPR, 2)}
+        if event in ("body", "c"):
+            sources[3] = self._left("r3")
+        self._clobber(event, after, {**sources, **kept})
         self._code.add(w.BLR)
 
     def _be_direct(self, number: int) -> None:
-        self._write_below(self._trip.moments[number].state.gpr[1])
+        moment = self._trip.moments[number]
+        assert moment.after is not None
+        self._write_below(moment.state.gpr[1])
+        sources = {n: self._drawn("direct", f"r{n}", moment.after.gpr[n]) for n in (11, 12)}
         # What the routine used is what B gets.
-        self._clobber("direct", {n: self._edited(n) for n in (3, 4, 5)}, registers=(11, 12))
+        self._clobber("direct", moment.after, sources | {n: self._edited(n) for n in (3, 4, 5)})
         self._code.add(w.mfspr(0, SPRG_R0), w.BLR)
 
     def _be_body(self, number: int) -> None:
-        self._function(number, "body")
-
-    _be_redirected = _be_body
-
-    def _be_c(self, number: int) -> None:
-        self._function(number, "c")
-
-    def _function(self, number: int, event: str) -> None:
-        """Be B's body or C: write to the parameter save area, use the stack, return."""
+        """Be B's body or C: write to the parameter save area, use the stack, call, return."""
         moment, code = self._trip.moments[number], self._code
         self._use_stack(moment.state.gpr[1], in_a=True)
         size = self._plan.shape.placement.parameter_save_area_size
         for offset in range(32, 32 + size, 8):
             self._load(0, self._left_in_frame(offset))
             code.add(w.std(0, offset, 1))
+        if self._trip.inner:
+            code.branch(self._inner_entry)
+        else:
+            self._finish(number, NONE)
+
+    def _finish(self, number: int, kept: Mapping[int, Source]) -> None:
+        """End C or B's body."""
+        moment = self._trip.moments[number]
         if moment.where == "redirected" and "out_of_line" in self._features:
             self._load(0, constant(moment.state.gpr[0]))
-            code.add(w.mtspr(w.LR, 0))
-        left = {3: window(RESULT)} if self._plan.shape.prototype.result == LONG else {}
-        self._clobber(event, left)
-        code.add(w.BLR)
+            self._code.add(w.mtspr(w.LR, 0))
+        self._return(number, "c" if moment.where == "c" else "body", kept)
+
+    _be_c = _be_redirected = _be_body
 
     def _be_kretprobe(self, number: int) -> None:
         """Return into A, with what C or B left."""
@@ -426,8 +463,7 @@ class Way(Pieces):
         self._load(0, constant(trip.site.returns))
         code.add(w.mtspr(w.TAR, 0), w.mtspr(w.LR, 0))
         if self._checks and (plan.patched or self._hooked):
-            event = next(m.where for m in trip.moments if m.where in ("c", "body", "redirected"))
-            self._load_all({n: self._left_by(event, n) for n in (3, 4, 5)})
+            self._load_all({n: self._left(f"r{n}") for n in (3, 4, 5)})
         code.add(w.BCTAR)
 
     _be_graph_return = _be_kretprobe
