@@ -27,7 +27,7 @@ from lpgen.machine.guest_callers import (
     schedule,
     settings,
 )
-from lpgen.machine.guest_code import CONTROL, END, OFFSET, POOL_AT, SCHEDULE, STOP, WINDOW_AT, Constants
+from lpgen.machine.guest_code import CONTROL, END, OFFSET, POOL_AT, SCHEDULE, STOP, WINDOW_AT
 from lpgen.machine.guest_routines import Way
 from lpgen.machine.instructions import Code
 from lpgen.machine.places import BASE_WINDOW, LIVEPATCH_FRAME, MAIN_FRAME, Patched
@@ -38,9 +38,8 @@ from lpgen.machine.world import World
 # Below 2^31, so that `lis` makes the upper half of an address; nothing of a kernel's is there. Unicorn's TLB has one
 # entry for all pages whose addresses are the same in bits 12 to 19: what is used at the same time differs there, and
 # from most of the world's.
-_SCHEDULES, _POOL, _REGISTERS, _CODE, _CONSTANTS = 0x5C07, 0x5B08, 0x5B40, 0x5E00, 0x600B
+_SCHEDULES, _POOL, _REGISTERS, _CODE = 0x5C07, 0x5B08, 0x5B40, 0x5E00
 _SETTING_SPACING = 0x100000
-_CONSTANTS_BYTES = 0x50000
 _CODE_BYTES = 0x800000
 _FPR, _VR = 0, 0x100
 _REGISTER_BYTES = 0x300
@@ -72,7 +71,6 @@ class Guest:
             (_POOL, 8 * (POOL + WINDOW) + PAGE & -PAGE),
             (_REGISTERS, PAGE),
             *((_SCHEDULES + _SETTING_SPACING * n // PAGE, PAGE) for n in range(len(self._settings))),
-            *((_CONSTANTS + _SETTING_SPACING * n // PAGE, _CONSTANTS_BYTES) for n in range(len(self._settings))),
         ):
             engine.map(high << 16, size)
         engine.map(_CODE << 16, _CODE_BYTES, writable=False)
@@ -124,7 +122,7 @@ class Guest:
         self._flush_code()
 
     def _flush_code(self) -> None:
-        fresh = self._code.bytes()[self._written :]
+        fresh = self._code.since(self._written)
         self._engine.write((_CODE << 16) + self._written, fresh)
         self._written += len(fresh)
 
@@ -133,18 +131,14 @@ class Guest:
         setting = self._settings[number]
         entries: list[int] = []
         alone: set[int] = set()
-        at = (_CONSTANTS << 16) + _SETTING_SPACING * number
         for index, plan in enumerate(setting.ways):
             model = self._models(plan, self._example(number, index))
             if model is None or not _can_be_model(model):
                 alone.add(index)
                 entries.append(self._loop)
                 continue
-            constants = Constants(at)
-            way = Way(self.world, plan, model, self._code, constants, self._loop, self._fail, checks=self._checks)
+            way = Way(self.world, plan, model, self._code, self._loop, self._fail, checks=self._checks)
             entries.append(way.entry)
-            self._engine.write(at, constants.bytes())
-            at = constants.end
         self._flush_code()
         self._ways[number] = entries
         self._alone[number] = frozenset(alone)

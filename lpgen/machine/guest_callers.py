@@ -28,7 +28,7 @@ FIRST = 4_000
 """The number of the first of these callers."""
 PHASE = 4096
 """So many callers in a row find the same patched in, and are on the same stack."""
-RUN = 16
+RUN = 32
 """So many of them go the same way: what is translated stays in the host's caches."""
 POOL = 1 << 14
 """Doublewords of the pool, which is another one after so many callers."""

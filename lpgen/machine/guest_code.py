@@ -1,12 +1,10 @@
 """Small pieces of the guest's routines: where a value comes from, how it is loaded, compared, stored.
 
-In a routine r12 gathers differences, r11 leads to the caller's window or to the way's constants, r0 and then r3 to r5
-are free.
+In a routine r12 gathers differences, r11 leads to the caller's window, r0 and then r3 to r5 are free.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -47,59 +45,32 @@ def window(index: int, name: str = "") -> Source:
     return Source(index, True, name if name in ("xer", "cr") else "")
 
 
-class Constants:
-    """The constants of a way, in memory from ``start`` on, less than 32 KiB."""
-
-    def __init__(self, start: int) -> None:
-        self.start = start
-        # What lis makes of it: 16 bits from there, with a sign, reach what is near.
-        self.high = (start + 0x4000) >> 16
-        self._at: dict[int, int] = {}
-
-    @property
-    def end(self) -> int:
-        """The address behind the last constant."""
-        return self.start + 8 * len(self._at)
-
-    def offset(self, value: int) -> int:
-        """Return the offset of a constant from ``high`` << 16, in bytes."""
-        return self.start - (self.high << 16) + self._at.setdefault(value, 8 * len(self._at))
-
-    def bytes(self) -> bytes:
-        """Return the memory's contents."""
-        return struct.pack(f"<{len(self._at)}Q", *self._at)
-
-
 class Pieces:
     """Adds instructions to ``code``, for one way of calling, ``plan``."""
 
-    def __init__(self, world: World, plan: Plan, code: Code, constants: Constants) -> None:
-        self._world, self._plan = world, plan
-        self._code, self._constants = code, constants
+    def __init__(self, world: World, plan: Plan, code: Code) -> None:
+        self._world, self._plan, self._code = world, plan, code
         self._chosen: Mapping[str, Mapping[str, int]] = {event: {} for event in EVENTS}
         if isinstance(plan, GuestPlan):
             self._chosen = chosen(world.kernel, plan)
-        # What r11 leads to: the window (True), the constants (False), or neither.
-        self._base: bool | None = None
-
-    def _to(self, in_window: bool) -> None:
-        """Have r11 lead to the window, or to the constants."""
-        if self._base is in_window:
-            return
-        if in_window:
-            self._code.add(w.lis(11, CONTROL), w.ld(11, WINDOW_AT, 11))
-        else:
-            self._code.add(w.lis(11, self._constants.high))
-        self._base = in_window
+        # True while r11 leads to the window.
+        self._at_window = False
 
     def _load(self, register: int, source: Source, scratch: int = 4) -> None:
-        """Load a source into a register; a part of XER's needs a ``scratch`` besides."""
-        self._to(source.window)
-        offset = 8 * source.value if source.window else self._constants.offset(source.value)
+        """Load a source into a register; a part of XER's needs a ``scratch`` besides.
+
+        Not from memory where it is constant: each access costs Unicorn a call, and what it knows of the registers.
+        """
+        if not source.window:
+            self._code.add(*w.load_constant(register, source.value))
+            return
+        if not self._at_window:
+            self._code.add(w.lis(11, CONTROL), w.ld(11, WINDOW_AT, 11))
+            self._at_window = True
         if source.form:
-            self._code.add(w.lwz(register, offset, 11))
+            self._code.add(w.lwz(register, 8 * source.value, 11))
         else:
-            self._code.add(w.ld(register, offset, 11))
+            self._code.add(w.ld(register, 8 * source.value, 11))
         if source.form == "xer":
             self._code.add(w.lis(scratch, XER_HIGH), w.and_(register, register, scratch))
 
@@ -115,18 +86,18 @@ class Pieces:
         self._code.add(w.xor(scratch, scratch, register), w.or_(12, 12, scratch))
 
     def _all_differ(self, expected: Mapping[int, Source]) -> None:
-        for number, source in sorted(expected.items(), key=lambda item: item[1].window is not self._base):
+        for number, source in expected.items():
             self._differ(number, source)
 
     def _memory(self, wanted: list[tuple[int, int, Source]]) -> None:
         """Note it if doublewords, each with a base register and an offset, are not what they should be."""
-        for base, offset, source in sorted(wanted, key=lambda item: item[2].window is not self._base):
+        for base, offset, source in wanted:
             self._code.add(w.ld(3, offset, base))
             self._differ(3, source)
 
     def _next(self, routine: int) -> None:
         self._code.add(w.lis(11, CONTROL), w.lis(0, routine >> 16), w.ori(0, 0, routine & 0xFFFF), w.std(0, NEXT, 11))
-        self._base = None
+        self._at_window = False
 
     def _write_below(self, r1: int) -> None:
         """Write what a called function may below r1."""
@@ -162,9 +133,9 @@ class Pieces:
 
     def _load_all(self, sources: Mapping[int, Source]) -> None:
         """Load GPRs, r11 last."""
-        for number, source in sorted(sources.items(), key=lambda item: item[1].window is not self._base):
+        for number, source in sources.items():
             if number != 11:
                 self._load(number, source)
         if 11 in sources:
             self._load(11, sources[11])
-        self._base = None
+        self._at_window = False

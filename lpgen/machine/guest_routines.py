@@ -19,8 +19,9 @@ What is compared, by where the guest came to, and for which statements (T2: the 
     kretprobe, graph_return, back
                 gate (L4, L6); behind C: r1, r2 to r10, r13 to r31, CR but for CR0, XER, MSR (L1, L4, L5); behind
                 return_to_handler: r1 to r4, r13 to r31, CR2 to CR4, MSR (S8r)
-    all         A's frame but for 16(r1) (T5, L5), livepatch_sp (T5, L4); before C the doublewords above it (T5); not
-                where nothing is the trampolines' any more: back from B's body
+    all         A's frame but for 16(r1) (T5, L5), livepatch_sp (T5, L4, L6); before C the doublewords above it (T5);
+                in calls inside calls the livepatch frame of the one around (L2, L6); nothing of this where nothing is
+                the trampolines' any more: back from B's body
 
 A routine starts as a BulkEngine's gate leaves the registers.
 """
@@ -34,7 +35,7 @@ from lpgen.machine import instructions as w
 from lpgen.machine.actors import VOLATILE_GPR
 from lpgen.machine.engine import SPRG_R0, SPRG_R11, SPRG_R12, SPRG_R31
 from lpgen.machine.guest_callers import ARGUMENTS, LEFT, RESULT, GuestPlan, frame_offsets
-from lpgen.machine.guest_code import CR_SAVE, Constants, Pieces, Source, constant, window
+from lpgen.machine.guest_code import CR_SAVE, Pieces, Source, constant, window
 from lpgen.machine.instructions import Code
 from lpgen.machine.places import LIVEPATCH_FRAME, STACK_END_MAGIC
 from lpgen.machine.plan import DIRECT_TRACER, PATCH, SAME, Plan
@@ -66,9 +67,9 @@ def gate_number(world: World, address: int) -> int:
 class Way(Pieces):
     """The routines of one way of calling. ``entry`` is where the loop goes for a caller of that way.
 
-    ``model`` is a good call of the plan ``plan``, ``constants`` where its constants go. ``loop`` and ``fail`` are where
-    a routine goes from A's end, and with a stop's number (from 1) in r0 when something is not as it was. ``checks`` off
-    leaves out all that compares. Calls inside of it are ways as well, of plans with no window: all is as in the model.
+    ``model`` is a good call of the plan ``plan``. ``loop`` and ``fail`` are where a routine goes from A's end, and
+    with a stop's number (from 1) in r0 when something is not as it was. ``checks`` off leaves out all that compares.
+    Calls inside of it are ways as well, of plans with no window: all is as in the model.
     """
 
     def __init__(
@@ -77,13 +78,12 @@ class Way(Pieces):
         plan: Plan,
         model: Trip,
         code: Code,
-        constants: Constants,
         loop: int,
         fail: int,
         *,
         checks: bool,
     ) -> None:
-        super().__init__(world, plan, code, constants)
+        super().__init__(world, plan, code)
         self._trip, self._checks = model, checks
         self._features, self._offsets = world.kernel.features, world.offsets
         self._loop, self._fail = loop, fail
@@ -135,14 +135,14 @@ class Way(Pieces):
     def _depart(self, following: int) -> None:
         """Be A: make the frame, load the registers, call."""
         trip, code = self._trip, self._code
-        self._base = None
+        self._at_window = False
         self._load(1, constant(trip.frame))
         self._load(12, constant(trip.sp))
         for n in range(3):
             self._load(0, constant(_base_word(trip, 8 * n)))
             code.add(w.std(0, 8 * n, 12))
         offsets = range(0, self._frame_bytes, 8)
-        for offset in sorted(offsets, key=lambda at: self._in_frame(at).window):
+        for offset in offsets:
             self._load(0, self._in_frame(offset))
             code.add(w.std(0, offset, 1))
         self._next(following)
@@ -168,7 +168,7 @@ class Way(Pieces):
         if trip.inner and moment.where in FUNCTIONS:
             self._inside(number, following)
         start = code.here
-        self._base = None
+        self._at_window = False
         if self._checks:
             code.add(w.xori(12, 31, gate_number(self._world, self._gate_address(moment))))
         code.add(w.mfspr(31, SPRG_R31))
@@ -176,7 +176,7 @@ class Way(Pieces):
             self._check(number)
             code.add(w.cmpdi(12, 0), w.beq(12), w.addi(0, 0, number + 1))
             code.branch(self._fail)
-            self._base = None
+            self._at_window = False
         if moment.where == "back":
             code.branch(self._loop)
             return start
@@ -188,7 +188,7 @@ class Way(Pieces):
         """Add the calls that C or B's body makes, and what it does behind them."""
         trip, code = self._trip, self._code
         moment, inner = trip.moments[number], trip.inner[0]
-        self._base = None
+        self._at_window = False
         at = code.here
         self._load(12, constant(inner.sp))
         for n in range(3):
@@ -202,7 +202,7 @@ class Way(Pieces):
         kept = {n: self._edited(n) for n in range(14, 32)}
         self._finish(number, kept | {1: constant(moment.state.gpr[1]), 13: constant(moment.paca)})
         for call in reversed(trip.inner):
-            way = Way(self._world, call.plan, call, code, self._constants, at, self._fail, checks=self._checks)
+            way = Way(self._world, call.plan, call, code, at, self._fail, checks=self._checks)
             at = way.entry
         self._inner_entry = at
 

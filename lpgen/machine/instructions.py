@@ -17,12 +17,18 @@ LINE = 128
 
 
 def _d(opcode: int, rt: int, ra: int, d: int) -> int:
-    assert -0x8000 <= d < 0x10000
+    # A load's, a store's and addi's has a sign, that of a logical instruction has none.
+    assert (0 <= d < 0x10000) if 24 <= opcode <= 29 else (-0x8000 <= d < 0x8000)
     return opcode << 26 | rt << 21 | ra << 16 | d & 0xFFFF
 
 
 def _x(rs: int, ra: int, rb: int, xo: int) -> int:
     return 31 << 26 | rs << 21 | ra << 16 | rb << 11 | xo << 1
+
+
+def _signed(value: int) -> int:
+    """Return the lower 16 bits of ``value`` as a number with a sign."""
+    return (value & 0xFFFF ^ 0x8000) - 0x8000
 
 
 def branch(at: int, target: int, *, link: bool = False) -> int:
@@ -41,12 +47,21 @@ def words(*values: int) -> bytes:
 def load_address(reg: int, address: int) -> list[int]:
     """Materialise a 64-bit address without touching CR or another register."""
     return [
-        _d(15, reg, 0, address >> 48 & 0xFFFF),  # lis
+        _d(15, reg, 0, _signed(address >> 48)),  # lis
         ori(reg, reg, address >> 32 & 0xFFFF),
         30 << 26 | reg << 21 | reg << 16 | 0x07C6,  # sldi reg,reg,32
         oris(reg, reg, address >> 16 & 0xFFFF),
         ori(reg, reg, address & 0xFFFF),
     ]
+
+
+def load_constant(reg: int, value: int) -> list[int]:
+    """Load a 64-bit value with as few instructions as its upper half allows."""
+    if value < 0x8000:
+        return [addi(reg, 0, value)]
+    if value < 0x80000000:
+        return [lis(reg, value >> 16), ori(reg, reg, value & 0xFFFF)]
+    return load_address(reg, value)
 
 
 def ld(rt: int, offset: int, ra: int) -> int:
@@ -216,6 +231,6 @@ class Code:
         """Add ``b target``."""
         self.words.append(branch(self.here, target))
 
-    def bytes(self) -> bytes:
-        """Return all of it."""
-        return words(*self.words)
+    def since(self, written: int) -> bytes:
+        """Return all of it but for the first ``written`` bytes."""
+        return words(*self.words[written // 4 :])
