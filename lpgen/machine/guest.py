@@ -9,7 +9,7 @@ what is dead of it, livepatch_sp, and all FPRs and VRs.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from lpgen.assembly import Unit
 from lpgen.kernel.generations import Kernel
@@ -164,7 +164,8 @@ class Guest:
             self._prepare(number)
         self._set(number, first)
         ways = schedule(len(self._settings[number].ways))
-        alone = set(self._alone[number])
+        # Ways whose callers are judged in full, and from which caller on.
+        alone = dict.fromkeys(self._alone[number], first)
         self._schedule(number, ways, alone)
         failed: list[int] = []
         fails: Counter[int] = Counter()
@@ -178,13 +179,13 @@ class Guest:
             way = ways[(caller - FIRST) % PHASE]
             fails[way] += 1
             if fails[way] == _ENOUGH or (stop is not None and stop.kind == "runaway"):
-                alone.add(way)
+                alone[way] = caller
                 self._schedule(number, ways, alone)
             at = caller + 1
-        failed += (caller for caller in range(first, last) if ways[(caller - FIRST) % PHASE] in alone)
+        failed += (n for n in range(first, last) if n >= alone.get(ways[(n - FIRST) % PHASE], last))
         return sorted(set(failed))
 
-    def _schedule(self, number: int, ways: tuple[int, ...], alone: set[int]) -> None:
+    def _schedule(self, number: int, ways: tuple[int, ...], alone: Collection[int]) -> None:
         """Write where the loop goes for each caller of a phase: past those that are judged in full anyway."""
         to = [self._loop if way in alone else entry for way, entry in enumerate(self._ways[number])]
         data = b"".join(to[way].to_bytes(8, "little") for way in ways)

