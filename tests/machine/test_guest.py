@@ -46,7 +46,7 @@ def way_of(guest: Guest, number: int) -> int:
 @pytest.mark.parametrize(("version", "every"), [("4.7", 6), ("4.18", 13), ("6.12", 16), ("6.18", 19)])
 def test_each_comparison_can_fail(version: str, every: int, monkeypatch: pytest.MonkeyPatch) -> None:
     original = Pieces._differ
-    seen, wrong = 0, -1
+    seen, wrong, rng = 0, -1, Random(1)
 
     def differ(self: Pieces, register: int, source: Source, scratch: int = 0) -> None:
         nonlocal seen
@@ -60,18 +60,18 @@ def test_each_comparison_can_fail(version: str, every: int, monkeypatch: pytest.
     monkeypatch.setattr(Pieces, "_differ", differ)
     compared = 0
     for number in numbers(kernel(version))[: len(settings(kernel(version))[0].ways) : every]:
-        # There is room for so many routines, and no more.
+        # There is room for so many routines, and no more: of hundreds of comparisons a sample.
         guest = the_guest(version)
         assert guest.run(number, number + 1) == []
         seen, wrong = 0, -1
         again(guest, number)
         count = seen
         assert guest.run(number, number + 1) == []
-        for tried in range(count):
+        for tried in rng.sample(range(count), min(count, 120)):
             seen, wrong = 0, tried
             again(guest, number)
             assert guest.run(number, number + 1) == [number], (number, tried)
-        compared += count
+        compared += min(count, 120)
     assert compared > 200
 
 
