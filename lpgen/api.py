@@ -25,9 +25,10 @@ from lpgen.assembly.read_linked import read_linked
 from lpgen.assembly.read_object import read_object
 from lpgen.assembly.unit import Which
 from lpgen.campaign import parallel
+from lpgen.contract.guests import FIRST, pieces
 from lpgen.contract.replay import Replay, code_hash
 from lpgen.contract.shrink import shrink_failures
-from lpgen.contract.suite import Item, Suite, applicable, default_callers
+from lpgen.contract.suite import Suite, applicable, default_callers
 from lpgen.contract.verdict import Verdict
 from lpgen.elf.file import MAGIC, ElfFile, is_elf, open_elf
 from lpgen.errors import LpgenError, Place
@@ -87,6 +88,8 @@ def verify(
     (GNU as) or "auto": GNU as for what lpgen's own does not know. ``cpp``: gcc preprocesses the text. ``include_dirs``
     are searched for #include, ``defines`` are further C macros.
     ``callers`` is how many callers are sent (None: as many as exercise every statement), ``seed`` which random ones.
+    Those from number 4,000 on are judged in the guest, by what they come to (``in_guest`` of the result counts them),
+    and in full where they do not pass there.
     ``interrupts``: besides, interrupts at every instruction boundary, in every mode.
     ``jobs`` is the number of processes, None for as many as pay; the result does not depend on it. With more than one,
     a script needs ``if __name__ == "__main__":`` around its work, as for multiprocessing.
@@ -291,14 +294,15 @@ def assemble_text(kernel: Kernel, text: str, name: str, how: How | None = None) 
     )
 
 
-def work(suite: Suite, callers: int | None, *, interrupts: bool) -> tuple[Iterable[Item | int], int, bool]:
-    """Return the pieces of work of a run, how many they are, and whether they should exercise every statement."""
+def work(suite: Suite, callers: int | None, *, interrupts: bool) -> tuple[Iterable[parallel.Work], int, bool]:
+    """Return the pieces of work of a run, how many callers they are, and if they should exercise every statement."""
     enough = default_callers(suite.kernel)
     count = enough if callers is None else callers
+    items: Iterable[parallel.Work] = chain[parallel.Work](range(min(count, FIRST)), pieces(FIRST, max(count, FIRST)))
     if not interrupts:
-        return range(count), count, count >= enough
+        return items, count, count >= enough
     boundaries = list(suite.interrupt_items())
-    return chain(range(count), boundaries), count + len(boundaries), count >= enough
+    return chain(items, boundaries), count + len(boundaries), count >= enough
 
 
 def judge(

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from itertools import islice
 
 from lpgen.assembly import Unit
 from lpgen.campaign import pool
 from lpgen.campaign.pool import AHEAD, usable_cores
+from lpgen.contract.guests import Guests
 from lpgen.contract.suite import Item, Suite
 from lpgen.contract.verdict import Verdict
 from lpgen.kernel.generations import Kernel
@@ -20,7 +20,7 @@ from lpgen.machine.cases import Case
 
 __all__ = ["AHEAD", "CHUNK", "PAYS", "Work", "chunks", "jobs_for", "run", "usable_cores"]
 
-Work = Item | int | Case
+Work = Item | int | Case | Guests
 
 # Pieces of work that a process gets at once: some 50 ms.
 CHUNK = 32
@@ -64,7 +64,7 @@ def run(
     advance = tick or _nothing
     suite = Suite(kernel, unit, seed=seed)
     if jobs <= 1:
-        return suite.run(items, full=full, watch_all=watch_all, tick=lambda: advance(1))
+        return suite.run(items, full=full, watch_all=watch_all, tick=advance)
     # What is wrong with the unit is said here, not in a worker.
     suite.conductor(watch=False)
     verdict = suite.empty_verdict(full=full)
@@ -77,9 +77,20 @@ def run(
 
 
 def chunks(items: Iterable[Work]) -> Iterator[list[Work]]:
-    """Yield the pieces of work in lists of CHUNK."""
-    source = iter(items)
-    while chunk := list(islice(source, CHUNK)):
+    """Yield the pieces of work in lists of CHUNK, in order; many callers in one piece are a list of their own."""
+    chunk: list[Work] = []
+    for item in items:
+        if isinstance(item, Guests):
+            if chunk:
+                yield chunk
+            yield [item]
+            chunk = []
+            continue
+        chunk.append(item)
+        if len(chunk) == CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
         yield chunk
 
 
@@ -89,7 +100,7 @@ def _start(kernel: Kernel, unit: Unit, seed: int, full: bool, watch_all: bool) -
 
 
 def _do(work: list[Work]) -> Verdict:
-    return _Worker.suite.run(work, full=_Worker.full, watch_all=_Worker.watch_all, tick=pool.check)
+    return _Worker.suite.run(work, full=_Worker.full, watch_all=_Worker.watch_all, tick=lambda done: pool.check())
 
 
 def _nothing(done: int) -> None:

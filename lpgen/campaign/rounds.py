@@ -52,10 +52,14 @@ def rounds(
             done.add(number)
             yield number
 
+    def advance(count: int) -> None:
+        if tick is not None:
+            tick()
+
     for part in (numbers[:_FEW], numbers[_FEW:]):
-        verdict.merge(suite.run(some(part), tick=tick))
+        verdict.merge(suite.run(some(part), tick=advance))
     yield verdict
-    verdict.merge(suite.run((number for number in range(total) if number not in done), tick=tick))
+    verdict.merge(suite.run((number for number in range(total) if number not in done), tick=advance))
     yield verdict
 
 

@@ -37,7 +37,8 @@ Exit codes: 0 every statement holds, 1 one is broken or was not exercised, 2 usa
     "--callers",
     type=Count(1),
     metavar="N",
-    help="How many callers to send.  [default: about 600, as many as exercise every statement]",
+    help="How many callers to send; those beyond 4,000 are judged in the guest.  "
+    "[default: about 600, as many as exercise every statement]",
 )
 @click.option("--seed", type=Count(0), metavar="N", default=0, show_default=True, help="Which random callers.")
 @click.option("--interrupts", is_flag=True, help="Besides, interrupt at every instruction, in every mode.")

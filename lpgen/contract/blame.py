@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lpgen.contract.judge import Finding, Location
-from lpgen.machine.engine import Step
+from lpgen.machine.stop import Step
 from lpgen.machine.trip import Trip
 
 

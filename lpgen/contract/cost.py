@@ -11,9 +11,9 @@ from lpgen.callers.types import VOID
 from lpgen.contract.route import expected_route
 from lpgen.kernel.generations import Kernel
 from lpgen.machine.conductor import Conductor
-from lpgen.machine.engine import Step
 from lpgen.machine.places import LEAN, MCOUNT, REGS
 from lpgen.machine.plan import DIRECT_OPS, DIRECT_TRACER, PATCH, Plan
+from lpgen.machine.stop import Step
 from lpgen.machine.trip import Trip
 from lpgen.machine.world import World
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from lpgen.assembly import Section
-from lpgen.machine.engine import Step
+from lpgen.machine.stop import Step
 from lpgen.machine.trip import Trip
 
 # Primary opcodes and extended opcodes (Power ISA 3.0B, book I): bc; bclr, bcctr; tdi, twi; td, tw.

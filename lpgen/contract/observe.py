@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from lpgen.contract.judge import Judge, Location
 from lpgen.kernel.checks import RED_ZONE
-from lpgen.machine.engine import Step
 from lpgen.machine.places import BASE_WINDOW, LIVEPATCH_FRAME
 from lpgen.machine.state import State
+from lpgen.machine.stop import Step
 from lpgen.machine.trip import Moment
 
 ALL_GPRS = (*range(1, 11), *range(13, 32))

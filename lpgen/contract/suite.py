@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from lpgen.assembly import Unit
 from lpgen.contract.blame import guilty_pc
+from lpgen.contract.guests import Guests, GuestSuite
 from lpgen.contract.judge import Finding, Judge
 from lpgen.contract.limits import limits_shown
 from lpgen.contract.statements import STATEMENTS
@@ -94,6 +95,8 @@ class Suite:
         self.seed = seed
         self._fast: Conductor | None = None
         self._slow: Conductor | None = None
+        self._guests: GuestSuite | None = None
+        self._runs = 0
 
     def conductor(self, *, watch: bool) -> Conductor:
         """Return the conductor of the watched or of the fast world, built on first use."""
@@ -105,8 +108,10 @@ class Suite:
             self._fast = Conductor(World(self.kernel, self.unit))
         return self._fast
 
-    def case(self, item: Item) -> Case:
+    def case(self, item: Item | int) -> Case:
         """Return the case of a piece of work, with its interrupt."""
+        if isinstance(item, int):
+            item = Item(item)
         one = case(self.kernel, item.number, self.seed)
         if not item.boundary:
             return one
@@ -122,30 +127,44 @@ class Suite:
 
     def run(
         self,
-        items: Iterable[Item | int | Case],
+        items: Iterable[Item | int | Case | Guests],
         *,
         full: bool = True,
         watch_all: bool = False,
         trace_all: bool = False,
-        tick: Callable[[], None] | None = None,
+        tick: Callable[[int], None] | None = None,
     ) -> Verdict:
-        """Run the pieces of work ``items`` (a bare number: that case); ``tick`` is called after each one.
+        """Run the pieces of work ``items`` (a bare number: that case); ``tick`` is told how many more are done.
 
-        A Case is run as it is, whatever its number.
+        A Case is run as it is, whatever its number. Of Guests those that do not pass in the guest are judged in full.
 
         ``watch_all``: watch every instruction of every case; ``trace_all``: of what is interrupted judge the steps too,
         not only what comes of them, which takes three times as long. ``full``: a statement not exercised is a failure.
         """
         verdict = self.empty_verdict(full=full)
+        advance = tick or (lambda done: None)
         for item in items:
-            one = item if isinstance(item, Case) else self.case(Item(item) if isinstance(item, int) else item)
-            watch = watch_all or self.watches(one)
-            self._judge(verdict, one, self.conductor(watch=watch), watch=watch, trace=watch and trace_all)
-            if verdict.callers % RUNS_BETWEEN_FLUSHES == 0:
-                self._flush()
-            if tick is not None:
-                tick()
+            if isinstance(item, Guests):
+                self._guests = self._guests or GuestSuite(self)
+                self._guests.run(verdict, item, advance)
+                continue
+            self.run_into(verdict, item, watch_all=watch_all, trace_all=trace_all)
+            advance(1)
         return verdict
+
+    def run_into(
+        self, verdict: Verdict, item: Item | int | Case, *, watch_all: bool = False, trace_all: bool = False
+    ) -> None:
+        """Run one piece of work as ``run`` does, and add what it shows to ``verdict``."""
+        one = item if isinstance(item, Case) else self.case(item)
+        watch = watch_all or self.watches(one)
+        conductor = self.conductor(watch=watch)
+        # With an interrupt, what counts is what comes of it; the steps are watched in the cases without one.
+        trace = (watch and trace_all) or (watch and one.plan.interrupt is None)
+        self.count(verdict, one, conductor, conductor.run(one.plan, trace=trace, values=one.values))
+        self._runs += 1
+        if self._runs % RUNS_BETWEEN_FLUSHES == 0:
+            self._flush()
 
     def watches(self, one: Case) -> bool:
         """True for a case that a run watches at every instruction, or interrupts."""
@@ -177,9 +196,9 @@ class Suite:
             if name in INTERRUPTED and (shape == "0" or (shape == "1" and "two_entries" in self.kernel.features)):
                 yield number
 
-    def _judge(self, verdict: Verdict, one: Case, conductor: Conductor, *, watch: bool, trace: bool) -> None:
-        # With an interrupt, what counts is what comes of it; the steps are watched in the cases without one.
-        trip = conductor.run(one.plan, trace=trace or (watch and one.plan.interrupt is None), values=one.values)
+    def count(self, verdict: Verdict, one: Case, conductor: Conductor, trip: Trip) -> None:
+        """Judge what ``conductor`` showed of a case, and add it to ``verdict``."""
+        watch = conductor.world.watched
         checks, findings = judge_trip(conductor.world, trip)
         kinds = one.plan.kinds()
         if trip.interruption is None:

@@ -14,6 +14,7 @@ from lpgen.machine.cases import Case
 class StatementResult:
     """One statement over a run: callers that exercised it, single checks, callers that saw it broken.
 
+    ``in_guest``: how many of the callers were judged in the guest; their checks are not counted.
     ``kinds``: how many of the callers were of each kind of scenario. ``killers``: the kinds that all the callers which
     saw it broken have in common, None if there is none that did.
     """
@@ -23,12 +24,14 @@ class StatementResult:
     callers: int = 0
     checks: int = 0
     broken: int = 0
+    in_guest: int = 0
     kinds: dict[str, int] = field(default_factory=dict)
     killers: frozenset[str] | None = None
 
     def merge(self, other: StatementResult) -> None:
         """Add the other part's figures."""
         self.callers += other.callers
+        self.in_guest += other.in_guest
         self.checks += other.checks
         self.broken += other.broken
         for kind, count in other.kinds.items():
@@ -54,8 +57,9 @@ class Failure:
 class Verdict:
     """What a run says. ``holds`` is False when a statement is broken or, in a full run, was never exercised.
 
-    ``failures`` has the first failing case of each broken statement. ``limits``: for each known limit of the design,
-    how many callers came to it and how many saw it as documented.
+    ``in_guest``: how many of the ``callers`` were judged in the guest, where each did what one that was judged in full
+    did. ``failures`` has the first failing case of each broken statement. ``limits``: for each known limit of the
+    design, how many callers came to it and how many saw it as documented.
     """
 
     kernel: Kernel
@@ -63,6 +67,7 @@ class Verdict:
     callers: int = 0
     watched: int = 0
     interrupted: int = 0
+    in_guest: int = 0
     full: bool = True
     statements: dict[str, StatementResult] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
@@ -90,6 +95,7 @@ class Verdict:
         self.callers += other.callers
         self.watched += other.watched
         self.interrupted += other.interrupted
+        self.in_guest += other.in_guest
         for id_, result in other.statements.items():
             self.statements[id_].merge(result)
         known = {f.finding.statement for f in self.failures}
@@ -100,3 +106,20 @@ class Verdict:
             before = self.limits.get(limit, (0, 0))
             self.limits[limit] = (before[0] + came, before[1] + seen)
         self.coverage.merge(other.coverage)
+
+    def add_alike(self, one: Verdict, callers: int) -> None:
+        """Add callers that the guest judged and that did what the caller of ``one``, which broke nothing, did."""
+        self.callers += callers
+        self.in_guest += callers
+        for id_, result in one.statements.items():
+            if result.callers:
+                mine = self.statements[id_]
+                mine.callers += callers
+                mine.in_guest += callers
+                for kind, count in result.kinds.items():
+                    mine.kinds[kind] = mine.kinds.get(kind, 0) + count * callers
+        for kind, count in one.kinds.items():
+            self.kinds[kind] = self.kinds.get(kind, 0) + count * callers
+        for limit, (came, seen) in one.limits.items():
+            before = self.limits.get(limit, (0, 0))
+            self.limits[limit] = (before[0] + came * callers, before[1] + seen * callers)

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lpgen.machine.engine import Engine, Stop
+from lpgen.machine.engine import Engine
 from lpgen.machine.state import State
+from lpgen.machine.stop import Stop
 
 # gdb's own numbers of signals.
 SIGINT, SIGILL, SIGTRAP, SIGSEGV, SIGXCPU = 2, 4, 5, 11, 24

@@ -12,10 +12,10 @@ from lpgen.debugger.program import program
 from lpgen.debugger.session import Session
 from lpgen.kernel.generations import Kernel
 from lpgen.machine.conductor import Conductor
-from lpgen.machine.engine import Stop
 from lpgen.machine.places import Thread
 from lpgen.machine.plan import Plan
 from lpgen.machine.state import State
+from lpgen.machine.stop import Stop
 from lpgen.machine.trip import Trip
 from lpgen.machine.values import NOTHING, Values
 from lpgen.machine.world import World

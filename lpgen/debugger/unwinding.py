@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from lpgen.assembly.elf import RawSection
 from lpgen.debugger.leb import signed, unsigned
 from lpgen.kernel.frames import HEADER_BYTES
-from lpgen.machine.engine import Step
 from lpgen.machine.places import LIVEPATCH_FRAME
+from lpgen.machine.stop import Step
 from lpgen.machine.trip import Moment, Trip
 from lpgen.machine.world import World
 

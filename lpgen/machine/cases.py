@@ -11,6 +11,7 @@ from lpgen.callers.randoms import random_shape
 from lpgen.callers.shape import CallShape
 from lpgen.callers.zoo import zoo
 from lpgen.kernel.generations import Kernel
+from lpgen.machine import guest_callers
 from lpgen.machine.places import BYSTANDER, HOMES
 from lpgen.machine.plan import (
     CALLS,
@@ -233,7 +234,13 @@ def fixed_cases(kernel: Kernel) -> int:
 
 
 def case(kernel: Kernel, number: int, seed: int = 0) -> Case:
-    """Return case ``number`` (from 0) of the run with ``seed``: special ways first, then the zoo, then random ones."""
+    """Return case ``number`` (from 0) of the run with ``seed``.
+
+    Special ways come first, then the zoo, then random ones; from guest_callers.FIRST on those of the guest.
+    """
+    if number >= guest_callers.FIRST:
+        name, guest, values = guest_callers.guest_case(kernel, number, seed)
+        return Case(number, name, guest, values=values)
     name, plan = _case(kernel, number, seed)
     return Case(number, name, plan.settled(kernel))
 

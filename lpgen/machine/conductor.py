@@ -13,7 +13,6 @@ from lpgen.callers.values import encode, encode_result
 from lpgen.errors import LpgenError
 from lpgen.kernel.checks import RED_ZONE
 from lpgen.machine.actors import back_chain, clobber, destroy_marker, direct_trampoline, state_of_a, use_stack
-from lpgen.machine.engine import Step, Stop
 from lpgen.machine.places import (
     BASE_WINDOW,
     LEAN,
@@ -42,6 +41,7 @@ from lpgen.machine.roles import (
     take_arguments,
 )
 from lpgen.machine.state import State
+from lpgen.machine.stop import Step, Stop
 from lpgen.machine.trip import Interruption, Moment, Trip
 from lpgen.machine.values import NOTHING, Values, check_values, overlay
 from lpgen.machine.world import World
@@ -282,6 +282,7 @@ class Conductor:
                     trip.result = current.result
                     if sibling.pointer:
                         frame[24:32] = self.engine.read(trip.frame + 24, 8)
+            moment.after = state
             if trip.cut_short and trip.end is None:
                 trip.end = next(t.end for t in trip.inner if t.end is not None)
                 return trip

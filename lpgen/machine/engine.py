@@ -12,12 +12,16 @@ import ctypes
 import mmap
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from threading import Timer
 from typing import Any
 
 from lpgen.errors import LpgenError
+from lpgen.machine import instructions as w
 from lpgen.machine import state as block
+from lpgen.machine.instructions import branch as branch
+from lpgen.machine.instructions import words as words
 from lpgen.machine.state import BLOCK_BYTES, State
+from lpgen.machine.stop import Step, Stop
 
 try:
     import unicorn
@@ -68,84 +72,7 @@ MAX_BLOCKS = 4000
 MAX_STEPS = 50_000
 
 
-@dataclass(slots=True)
-class Stop:
-    """Why the guest stopped.
-
-    ``kind``: ``gate`` (``gate`` is its number), ``boundary`` (before the instruction at ``pc``), ``asked`` (the same,
-    because ``ask`` was answered so), ``trap`` (a trap instruction at ``pc``), ``fault`` (``what`` happened at ``pc`` to
-    ``address``), ``runaway``. ``state`` holds all registers.
-    """
-
-    kind: str
-    pc: int
-    state: State
-    gate: int = -1
-    what: str = ""
-    address: int = 0
-
-
-@dataclass(slots=True)
-class Step:
-    """One executed instruction of the watched code: registers *before* it; ``kind`` is insn, load or store.
-
-    For load and store ``address`` and ``size`` (bytes) say where, ``value`` what was stored; ``gpr`` is then empty.
-    """
-
-    kind: str
-    pc: int
-    gpr: tuple[int, ...] = ()
-    lr: int = 0
-    ctr: int = 0
-    cr: int = 0
-    address: int = 0
-    size: int = 0
-    value: int = 0
-
-
-def _d_form(opcode: int, rt: int, ra: int, d: int) -> int:
-    return opcode << 26 | rt << 21 | ra << 16 | (d & 0xFFFF)
-
-
-def _x_form(rt: int, ra: int, rb: int, xo: int) -> int:
-    return 31 << 26 | rt << 21 | ra << 16 | rb << 11 | xo << 1
-
-
-def _spr(xo: int, reg: int, spr: int) -> int:
-    return 31 << 26 | reg << 21 | (spr & 31) << 16 | (spr >> 5) << 11 | xo << 1
-
-
-_MTSPR, _MFSPR = 467, 339
-_SPR_XER, _SPR_LR, _SPR_CTR, _SPR_SRR0, _SPR_SRR1, _SPR_SPRG0, _SPR_SPRG1 = 1, 8, 9, 26, 27, 272, 273
-_STD, _LD, _LFD, _STFD = 62, 58, 50, 54
-_LVX, _STVX = 103, 231
-_BLOCK_OFFSETS = ((block.LR, _SPR_LR), (block.CTR, _SPR_CTR), (block.XER, _SPR_XER))
-
-
-def _load_address(reg: int, address: int) -> list[int]:
-    """Materialise a 64-bit address without touching CR or another register."""
-    return [
-        _d_form(15, reg, 0, address >> 48),  # lis
-        _d_form(24, reg, reg, address >> 32),  # ori
-        30 << 26 | reg << 21 | reg << 16 | 0x07C6,  # sldi reg,reg,32
-        _d_form(25, reg, reg, address >> 16),  # oris
-        _d_form(24, reg, reg, address),  # ori
-    ]
-
-
-def branch(at: int, target: int, *, link: bool = False) -> int:
-    """Return the word of ``b target`` (``bl`` with ``link``) at address ``at``. Raises ValueError beyond 32 MiB."""
-    distance = target - at
-    if not -(1 << 25) <= distance < 1 << 25 or distance & 3:
-        raise ValueError(f"branch from {at:#x} to {target:#x} does not reach")
-    return 18 << 26 | (distance & 0x3FFFFFC) | int(link)
-
-
-def words(*values: int) -> bytes:
-    """Return 32-bit little-endian instruction words as bytes."""
-    return struct.pack(f"<{len(values)}I", *values)
-
-
+_BLOCK_OFFSETS = ((block.LR, w.LR), (block.CTR, w.CTR), (block.XER, w.XER))
 _DOUBLEWORD = struct.Struct("<Q")
 
 
@@ -171,12 +98,17 @@ class _Batch:
 class Engine:
     """One emulated processor with its memory. Addresses and sizes in bytes."""
 
+    # With hooks on blocks and on invalid accesses, which cost more than what they watch: a subclass may do without.
+    hooked = True
+    writable_is = unicorn.UC_PROT_WRITE | unicorn.UC_PROT_EXEC
+
     def __init__(self, monitor: int) -> None:
         """Build a processor whose monitor (code and register block, 2 pages of 64 KiB) lies at ``monitor``."""
         self.uc = unicorn.Uc(unicorn.UC_ARCH_PPC, unicorn.UC_MODE_PPC64 | unicorn.UC_MODE_BIG_ENDIAN)
         self.uc.ctl_set_tlb_mode(unicorn.UC_TLB_VIRTUAL)
         self.uc.reg_write(ppc.UC_PPC_REG_MSR, MONITOR_MSR)
         self._regions: dict[int, tuple[int, memoryview]] = {}
+        self._allowed: dict[int, int] = {}
         self._writable: list[tuple[int, memoryview]] = []
         self._kept: list[bytes] = []
         self._seen_blocks: set[tuple[int, int]] | None = None
@@ -197,8 +129,9 @@ class Engine:
         self._countdown = 0
         self._trace: list[Step] | None = None
         self.uc.hook_add(unicorn.UC_HOOK_INTR, self._on_interrupt)
-        self.uc.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._on_invalid)
-        self.uc.hook_add(unicorn.UC_HOOK_BLOCK, self._on_block)
+        if self.hooked:
+            self.uc.hook_add(unicorn.UC_HOOK_MEM_INVALID, self._on_invalid)
+            self.uc.hook_add(unicorn.UC_HOOK_BLOCK, self._on_block)
         self._watch_hooks: list[Any] = []
         self._watched: tuple[tuple[int, int], ...] = ()
         self._before: Callable[[int], bool] | None = None
@@ -218,14 +151,14 @@ class Engine:
 
         The guest's memory is the host's: reading and writing from here is a copy of bytes, not a call of Unicorn's.
         """
-        protection = unicorn.UC_PROT_ALL if writable else unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC
+        protection = unicorn.UC_PROT_READ | (self.writable_is if writable else unicorn.UC_PROT_EXEC)
         host = mmap.mmap(-1, size)
         self.uc.mem_map_ptr(address, size, protection, ctypes.addressof(ctypes.c_char.from_buffer(host)))
         region = (address, memoryview(host))
         if writable:
             self._writable.append(region)
         for page in range(address // PAGE, (address + size - 1) // PAGE + 1):
-            self._regions[page] = region
+            self._regions[page], self._allowed[page] = region, protection
 
     def map_page(self, address: int, *, writable: bool = True) -> None:
         """Map the page that holds ``address``, unless it is mapped."""
@@ -299,41 +232,39 @@ class Engine:
     # Monitor
 
     def _resume_words(self) -> list[int]:
-        code = _load_address(31, self._block)
-        for offset, spr in (*_BLOCK_OFFSETS, (block.PC, _SPR_SRR0), (block.MSR, _SPR_SRR1)):
-            code += [_d_form(_LD, 3, 31, offset), _spr(_MTSPR, 3, spr)]
-        code += [_d_form(_LD, 3, 31, block.CR), _x_form(3, 0, 0, 144) | 0xFF << 12]
-        code += [_d_form(_LFD, n, 31, block.FPR + 8 * n) for n in range(32)]
+        code = w.load_address(31, self._block)
+        for offset, spr in (*_BLOCK_OFFSETS, (block.PC, w.SRR0), (block.MSR, w.SRR1)):
+            code += [w.ld(3, offset, 31), w.mtspr(spr, 3)]
+        code += [w.ld(3, block.CR, 31), w.mtcrf(w.CR_ALL, 3)]
+        code += [w.lfd(n, block.FPR + 8 * n, 31) for n in range(32)]
         for n in range(32):
-            code += [_d_form(14, 3, 0, block.VR + 16 * n), _x_form(n, 31, 3, _LVX)]
-        code += [_d_form(_LD, n, 31, 8 * n) for n in range(31)]
-        return [*code, _d_form(_LD, 31, 31, 8 * 31), 0x4C000024]
+            code += [w.addi(3, 0, block.VR + 16 * n), w.lvx(n, 31, 3)]
+        code += [w.ld(n, 8 * n, 31) for n in range(31)]
+        return [*code, w.ld(31, 8 * 31, 31), w.RFID]
 
     def add_monitor_entry(self, address: int) -> int:
         """Place the storing half of the monitor at ``address`` (1 KiB), for gates within a branch's reach of it."""
-        code = [_spr(_MTSPR, 30, _SPR_SPRG1), *_load_address(30, self._block)]
-        code += [_d_form(_STD, 31, 30, block.GATE)]
-        code += [_d_form(_STD, n, 30, 8 * n) for n in range(30)]
-        code += [_spr(_MFSPR, 31, _SPR_SPRG1), _d_form(_STD, 31, 30, 8 * 30)]
-        code += [_spr(_MFSPR, 31, _SPR_SPRG0), _d_form(_STD, 31, 30, 8 * 31)]
+        code = [w.mtspr(w.SPRG1, 30), *w.load_address(30, self._block)]
+        code += [w.std(31, block.GATE, 30)]
+        code += [w.std(n, 8 * n, 30) for n in range(30)]
+        code += [w.mfspr(31, w.SPRG1), w.std(31, 8 * 30, 30)]
+        code += [w.mfspr(31, w.SPRG0), w.std(31, 8 * 31, 30)]
         for offset, spr in _BLOCK_OFFSETS:
-            code += [_spr(_MFSPR, 3, spr), _d_form(_STD, 3, 30, offset)]
-        code += [_x_form(3, 0, 0, 19), _d_form(_STD, 3, 30, block.CR)]
-        code += [_x_form(3, 0, 0, 83), _d_form(_STD, 3, 30, block.MSR)]
-        # oris, ori: VEC, VSX, FP on; mtmsrd
-        code += [_d_form(25, 3, 3, (MSR_VEC | MSR_VSX) >> 16), _d_form(24, 3, 3, MSR_FP), _x_form(3, 0, 0, 178)]
-        code += [_d_form(_STFD, n, 30, block.FPR + 8 * n) for n in range(32)]
+            code += [w.mfspr(3, spr), w.std(3, offset, 30)]
+        code += [w.mfcr(3), w.std(3, block.CR, 30)]
+        code += [w.mfmsr(3), w.std(3, block.MSR, 30)]
+        code += [w.oris(3, 3, (MSR_VEC | MSR_VSX) >> 16), w.ori(3, 3, MSR_FP), w.mtmsrd(3)]
+        code += [w.stfd(n, block.FPR + 8 * n, 30) for n in range(32)]
         for n in range(32):
-            code += [_d_form(14, 3, 0, block.VR + 16 * n), _x_form(n, 30, 3, _STVX)]
+            code += [w.addi(3, 0, block.VR + 16 * n), w.stvx(n, 30, 3)]
         # The exit has a page of its own: Unicorn drops the translation of what shares a block with it after each run.
-        code += [*_load_address(3, self._exit), _spr(_MTSPR, 3, _SPR_CTR), 0x4E800420]
+        code += [*w.load_address(3, self._exit), w.mtspr(w.CTR, 3), w.BCTR]
         self.write(address, self._own_code(address, *code))
         return address
 
     def gate(self, at: int, number: int, entry: int) -> bytes:
         """Return the instructions of gate ``number`` (< 32768) for address ``at``, leading to a monitor entry."""
-        code = (_spr(_MTSPR, 31, _SPR_SPRG0), _d_form(14, 31, 0, number), branch(at + 8, entry))
-        return self._own_code(at, *code)
+        return self._own_code(at, w.mtspr(w.SPRG0, 31), w.addi(31, 0, number), branch(at + 8, entry))
 
     def _own_code(self, at: int, *code: int) -> bytes:
         self._harness.update(range(at, at + 4 * len(code), 4))
@@ -497,3 +428,68 @@ class Engine:
             kind = "store" if access == unicorn.UC_MEM_WRITE else "load"
             value &= (1 << 8 * size) - 1
             self._trace.append(Step(kind, pc, address=address, size=size, value=value))
+
+
+# What the gates of a BulkEngine save, for the guest's routines: r31 (by the gate itself), r12, r11, r0.
+SPRG_R31, SPRG_R12, SPRG_R11, SPRG_R0 = w.SPRG0, w.SPRG1, w.SPRG2, w.SPRG3
+
+
+class BulkEngine(Engine):
+    """A processor whose gates lead to routines in the guest, not to Python; data is not executable.
+
+    A gate jumps to the address in the doubleword at ``NEXT`` << 16, with its number in r31 and r31, r12, r11 and r0 in
+    SPRG_R31 to SPRG_R0; r11 is that address, all else is as it was at the gate.
+    """
+
+    # Below 2^31, so that `lis` alone makes the upper half.
+    NEXT = 0x5A06
+    hooked = False
+    # A store to memory that can be executed costs a hundred others: Unicorn looks for translated code there each time.
+    writable_is = unicorn.UC_PROT_WRITE
+
+    def __init__(self, monitor: int) -> None:
+        super().__init__(monitor)
+        # Without it a page is known for the last kind of access only, and loads and stores in turns miss each time.
+        self.uc.hook_add(unicorn.UC_HOOK_TLB_FILL, self._on_miss)
+
+    def _on_miss(self, uc: Any, address: int, access: int, entry: Any, _: Any) -> bool:
+        entry.paddr, entry.perms = address, self._allowed.get(address // PAGE, 0)
+        return address // PAGE in self._allowed
+
+    def add_monitor_entry(self, address: int) -> int:
+        """Place what gates within a branch's reach lead to at ``address``."""
+        saved = [w.mtspr(SPRG_R12, 12), w.mtspr(SPRG_R11, 11), w.mtspr(SPRG_R0, 0)]
+        self.write(address, words(*saved, w.lis(11, self.NEXT), w.ld(11, 0, 11), w.mtspr(w.TAR, 11), w.BCTAR))
+        return address
+
+    def run(self, start: int, end: int, progress: Callable[[], int], *, timeout: float) -> Stop | None:
+        """Run from ``start`` with FP and vectors on until ``end`` is reached; None if it is.
+
+        A run that makes no ``progress`` (a number that changes) in ``timeout`` seconds is a runaway. The stop's state
+        holds no registers.
+        """
+        self._why = None
+        self.uc.reg_write(ppc.UC_PPC_REG_MSR, MONITOR_MSR)
+        at, before = start, -1
+        try:
+            while self._why is None:
+                # Unicorn's own timeout is a thread that wakes up all the time.
+                clock = Timer(timeout, self.uc.emu_stop)
+                clock.start()
+                try:
+                    self.uc.emu_start(at, end)
+                finally:
+                    clock.cancel()
+                    clock.join()
+                at = self._pc_now.read()[0]
+                if at == end and self._why is None:
+                    return None
+                now = progress()
+                if self._why is None and now == before:
+                    self._why = ("runaway", at, at)
+                before = now
+        except unicorn.UcError as error:
+            self._why = self._why or (f"fault:{error}", at, at)
+        kind, pc, address = self._why
+        kind, _, what = kind.partition(":")
+        return Stop(kind, pc, State([0] * 32, 0, 0, 0, 0, pc, 0, [0] * 32, bytes(512)), what=what, address=address)

@@ -6,10 +6,10 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lpgen.machine.engine import Step, Stop
 from lpgen.machine.places import CallSite, Function, Thread
 from lpgen.machine.plan import Plan
 from lpgen.machine.state import State
+from lpgen.machine.stop import Step, Stop
 from lpgen.machine.values import NOTHING, Values
 
 
@@ -21,7 +21,8 @@ class Moment:
     to the top of the stack, ``base`` the first BASE_WINDOW bytes of the livepatch stack's memory, ``sp`` livepatch_sp,
     ``frame`` what A's frame and all above it should hold, ``paca`` what r13 should. ``pt_regs`` is the address that the
     tracer got, 0 if that was none on its stack.
-    ``steps`` are the instructions on the way here, in a watched world.
+    ``steps`` are the instructions on the way here, in a watched world. ``after`` are the registers with which it went
+    on from here.
     """
 
     where: str
@@ -36,6 +37,7 @@ class Moment:
     pt_regs: int = 0
     arguments: list[bytes] | None = None
     steps: list[Step] = field(default_factory=list)
+    after: State | None = None
 
     def u64(self, address: int) -> int | None:
         """Return the doubleword at ``address`` of the stack, None outside of what was kept."""

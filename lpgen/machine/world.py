@@ -8,7 +8,7 @@ store, a swapped slot, an off-by-8 and a short access are all seen.
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from random import Random
 
 from lpgen.assembly import Unit
@@ -61,15 +61,24 @@ class World:
     """One kernel with the trampolines of ``unit`` linked in, two modules, and the stacks of THREADS.
 
     ``watch``: the trampolines' instructions are watched; ``around``: those of ``code_around`` are traced with them.
+    ``engine`` makes the processor, given where its monitor is to lie.
     Raises LpgenError when the unit lacks an entry point of the generation, or when what ftrace patches is not what
     ftrace expects to find there.
     """
 
-    def __init__(self, kernel: Kernel, unit: Unit, *, watch: bool = False, around: bool = False) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        unit: Unit,
+        *,
+        watch: bool = False,
+        around: bool = False,
+        engine: Callable[[int], Engine] = Engine,
+    ) -> None:
         self.kernel = kernel
         self.offsets = kernel.offsets
         self.ground = ground = ground_of(unit)
-        self.engine = Engine(ground.monitor)
+        self.engine = engine(ground.monitor)
         self._gates: list[Gate] = [Gate("own")]
         self.stubs: dict[tuple[int, str], int] = {}
         self._next_ool: dict[int, int] = {}

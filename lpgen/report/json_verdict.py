@@ -25,6 +25,7 @@ def verdict_json(result: Result) -> dict[str, Any]:
         "callers": result.callers,
         "watched": result.watched,
         "interrupted": result.interrupted,
+        "in_guest": result.in_guest,
         "every_boundary": result.every_boundary,
         "replay": None if result.replay is None else _replay(result.replay, broken=result.replayed),
         "holds": result.holds,
@@ -37,6 +38,7 @@ def verdict_json(result: Result) -> dict[str, Any]:
                 "callers": s.callers,
                 "checks": s.checks,
                 "broken": s.broken,
+                "in_guest": s.in_guest,
                 "kinds": dict(sorted(s.kinds.items())),
             }
             for s in result.statements.values()

@@ -78,6 +78,8 @@ def _what_was_run(result: Result) -> str:
     plain = result.callers - result.interrupted
     watched = "each" if result.watched == plain else f"{result.watched:,}"
     said = f"{_callers(result.callers)}, seed {result.seed}; {watched} watched at every instruction"
+    if result.in_guest:
+        said = f"{said}, {result.in_guest:,} judged in the guest by what they come to"
     if result.every_boundary:
         return f"{said}, {result.interrupted:,} interrupted: several ways of calling at every boundary, in every mode"
     return f"{said}, {result.interrupted:,} interrupted" + (

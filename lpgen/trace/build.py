@@ -14,10 +14,10 @@ from lpgen.kernel.frames import INTERRUPT as INTERRUPTED
 from lpgen.kernel.frames import interrupt_frame
 from lpgen.kernel.generations import Kernel
 from lpgen.machine.cases import Case
-from lpgen.machine.engine import Step, Stop
 from lpgen.machine.places import CallSite, Function, Gate, Thread
 from lpgen.machine.plan import SWITCH, Plan
 from lpgen.machine.state import State
+from lpgen.machine.stop import Step, Stop
 from lpgen.machine.values import NOTHING, Values
 from lpgen.machine.world import World
 from lpgen.trace.event import (

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from lpgen.machine.conductor import Conductor
-from lpgen.machine.engine import Step, Stop
 from lpgen.machine.places import CallSite, Gate, Thread
 from lpgen.machine.plan import Plan
 from lpgen.machine.state import State
+from lpgen.machine.stop import Step, Stop
 from lpgen.machine.trip import Trip
 from lpgen.machine.values import NOTHING, Values
 from lpgen.machine.world import World

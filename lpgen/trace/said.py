@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from lpgen.callers.types import Float, Integer, Pointer
-from lpgen.machine.engine import Stop
 from lpgen.machine.places import HOMES, Gate
 from lpgen.machine.state import State
+from lpgen.machine.stop import Stop
 from lpgen.machine.trip import Trip
 from lpgen.trace.event import Event
 from lpgen.trace.names import Names

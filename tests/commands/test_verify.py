@@ -38,6 +38,7 @@ KEYS = {
     "callers": int,
     "watched": int,
     "interrupted": int,
+    "in_guest": int,
     "every_boundary": bool,
     "replay": type(None),
     "holds": bool,
@@ -123,7 +124,7 @@ def test_json(wrong: Here) -> None:
         assert {key: type(value) for key, value in document.items()} == KEYS
         assert document["schema"] == "lpgen.verify/1"
         for statement in document["statements"]:
-            assert statement.keys() == {"id", "text", "callers", "checks", "broken", "kinds"}
+            assert statement.keys() == {"id", "text", "callers", "in_guest", "checks", "broken", "kinds"}
     document = json.loads(good.out)
     assert (document["callers"], document["seed"], document["holds"], document["failures"]) == (60, 5, True, [])
     assert document["options"] == {"CONFIG_LIVEPATCH": True, "CONFIG_FUNCTION_GRAPH_TRACER": False}
@@ -171,3 +172,16 @@ def test_statements_fit_the_width(tmp_path: Path, columns: str) -> None:
 def test_a_wide_terminal_has_one_line_a_statement(tmp_path: Path) -> None:
     ran = program("verify", "--callers", "2", cwd=tmp_path, COLUMNS="150")
     assert len(ran.out.split("\n\n")[0].splitlines()) == 1 + len(G1_STATEMENTS)
+
+
+def test_callers_in_the_guest(lpgen: Here) -> None:
+    """Those from number 4,000 on; one of them again is any other caller, watched."""
+    many = lpgen("verify", "--callers", "4800", "--json", "--jobs", "2")
+    document = json.loads(many.out)
+    assert (many.code, document["callers"], document["in_guest"]) == (0, 4800, 800)
+    assert document["statements"][0]["in_guest"] > 700
+    shown = lpgen("verify", "--callers", "4100", "--jobs", "2")
+    assert "100 judged in the guest" in " ".join(shown.out.split())
+    again = lpgen("verify", "--only", "4099")
+    assert again.code == 0
+    assert "1 caller, seed 0; each watched" in again.out

@@ -8,21 +8,9 @@ import random
 import pytest
 
 from lpgen.assembly import assemble
-from lpgen.machine.engine import (
-    MAX_BLOCKS,
-    MONITOR_MSR,
-    MSR_EE,
-    MSR_FP,
-    MSR_SF,
-    MSR_VEC,
-    PAGE,
-    Engine,
-    Step,
-    Stop,
-    branch,
-    words,
-)
+from lpgen.machine.engine import MAX_BLOCKS, MONITOR_MSR, MSR_EE, MSR_FP, MSR_SF, MSR_VEC, PAGE, Engine, branch, words
 from lpgen.machine.state import BLOCK_BYTES, State
+from lpgen.machine.stop import Step, Stop
 
 KERNEL, MODULE = 0xC000000000000000, 0xD000000000010000
 GATES = KERNEL + 0x100000

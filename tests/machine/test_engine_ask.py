@@ -5,9 +5,10 @@ from __future__ import annotations
 from lpgen.assembly.kernel_text import assemble_source
 from lpgen.kernel.generations import kernel
 from lpgen.machine.conductor import Conductor
-from lpgen.machine.engine import PAGE, Stop
+from lpgen.machine.engine import PAGE
 from lpgen.machine.plan_text import parse_plan
 from lpgen.machine.state import State
+from lpgen.machine.stop import Stop
 from lpgen.machine.world import World
 from lpgen.source.emit import emit_source
 

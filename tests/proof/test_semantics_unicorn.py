@@ -15,8 +15,9 @@ import pytest
 from proof_words import ALL, Bytes, Case, Numbers
 
 from lpgen.machine import scan
-from lpgen.machine.engine import KERNEL_MSR, PAGE, Engine, Stop, words
+from lpgen.machine.engine import KERNEL_MSR, PAGE, Engine, words
 from lpgen.machine.state import State
+from lpgen.machine.stop import Stop
 from lpgen.proof.reading import variables
 from lpgen.proof.semantics import Outcome
 from lpgen.proof.state import Registers

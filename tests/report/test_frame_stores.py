@@ -14,8 +14,8 @@ from lpgen.kernel.frames import FRAME_FOR_B_BYTES, LIVEPATCH_FRAME_BYTES, REGS, 
 from lpgen.kernel.generations import Kernel, every_config, kernel, spans, versions_of
 from lpgen.kernel.stores import FULL, NO_REGS, PARTIAL, Entry, entries
 from lpgen.machine.conductor import Conductor
-from lpgen.machine.engine import Step
 from lpgen.machine.plan import PATCH, Plan
+from lpgen.machine.stop import Step
 from lpgen.machine.trip import Trip
 from lpgen.machine.world import World
 
