@@ -93,6 +93,12 @@ def again(options: dict[str, Any], case: Case) -> str:
 
     if options["replay"] is not None:
         return f"--replay {shlex.quote(options['replay'])}"
+    if options["only"] is not None:
+        # Some callers have values that no plan's text holds.
+        words = ["--only", str(options["only"])]
+        words += ["--at", options["at"]] if options["at"] is not None else []
+        words += ["--seed", str(options["seed"])] if options["seed"] else []
+        return shlex.join(words)
     return f"--plan {shlex.quote(plan_text(case.plan))}"
 
 
