@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lpgen.commands.options import CONTEXT
+from lpgen import __version__
+from lpgen.commands.options import CONTEXT, json_option, print_json
 from lpgen.errors import LpgenError
 from lpgen.report.files import check_new, write_directory
+from lpgen.report.json_files import written
 from lpgen.source.new_pack import DEFAULT_TEMPLATE, assembly_templates, pack_files
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
+
+SCHEMA = "lpgen.new/1"
 
 EPILOG = """\b
 Examples:
@@ -44,7 +48,8 @@ def _templates(ctx: click.Context, param: click.Parameter, incomplete: str) -> l
     help="The template of the assembly to override.",
 )
 @click.option("--kernel", "version", help="The kernel that it is for.  [default: 4.7, or the first with TEMPLATE]")
-def command(directory: str, name: str | None, template: str, version: str | None) -> None:
+@json_option("Print as JSON what was written.")
+def command(directory: str, name: str | None, template: str, version: str | None, as_json: bool) -> None:
     """Write a pack of templates to DIR: one template that overrides a block of lpgen's, as yet without effect.
 
     It is a Python project with a test of its own, which can be installed; then --templates takes its name.
@@ -55,6 +60,10 @@ def command(directory: str, name: str | None, template: str, version: str | None
     check_new(path)
     files = pack_files(path.resolve().name if name is None else name, template, version)
     write_directory(path, files)
+    if as_json:
+        made = {str(path / each): text for each, text in files.items()}
+        print_json({"schema": SCHEMA, "lpgen": __version__, "files": written(made)})
+        return
     for each, text in files.items():
         count = text.count("\n")
         click.echo(f"{path / each}: {count} line{'' if count == 1 else 's'}", err=True)

@@ -466,3 +466,8 @@ def test_a_wrong_field_is_refused(lpgen: Here, spoil: Callable[[dict[str, Any]],
     assert _validator("verify").is_valid(document)
     spoil(document)
     assert not _validator("verify").is_valid(document)
+
+
+def test_new(lpgen: Here) -> None:
+    document = _json(lpgen, "new", "pack")
+    assert [Path(one["file"]).is_file() for one in document["files"]] == [True] * 5
