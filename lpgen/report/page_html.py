@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +21,14 @@ from lpgen.report.json_trace import trace_json
 from lpgen.report.page import Page
 from lpgen.report.proof_text import verdict_of
 from lpgen.report.terminal import summary
+from lpgen.source.render import TemplateLoader
 
 TEMPLATE = "report/report.html.j2"
 
 
 def page_html(page: Page, templates_dir: Path | None = None) -> str:
     """Return the page. Raises LpgenError for a fault of a template of ``templates_dir``, with its line."""
-    loader = _Loader(templates_dir)
+    loader = TemplateLoader(templates_dir)
     environment = jinja2.Environment(
         loader=loader,
         undefined=jinja2.StrictUndefined,
@@ -89,26 +89,6 @@ def page_data(page: Page) -> dict[str, Any]:
 def _for_script(data: object) -> str:
     """Return JSON that may stand in a script element: nothing in it ends that."""
     return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c").replace("\u2028", "\\u2028")
-
-
-class _Loader(jinja2.BaseLoader):
-    def __init__(self, directory: Path | None) -> None:
-        self._directory = directory
-        self.names: set[str] = set()
-
-    def get_source(
-        self, environment: jinja2.Environment, template: str
-    ) -> tuple[str, str | None, Callable[[], bool] | None]:
-        own = None if self._directory is None or template.startswith("lpgen/") else self._directory / template
-        if own is not None and own.is_file():
-            self.names.add(str(own))
-            return _own_text(own), str(own), None
-        name = template.removeprefix("lpgen/")
-        self.names.add(f"templates/{name}")
-        try:
-            return resources.read_template(name), f"templates/{name}", None
-        except OSError as error:
-            raise jinja2.TemplateNotFound(template) from error
 
 
 def _file(name: str, directory: Path | None) -> str:

@@ -43,7 +43,7 @@ class _Markers(Extension):
 
     def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
         names: list[str] = self.environment.globals["_marked_templates"]  # type: ignore[assignment]
-        # The parser names a template by its display name (see _Loader); it is numbered on first sight.
+        # The parser names a template by its display name (see TemplateLoader); it is numbered on first sight.
         name = stream.filename or stream.name or "<template>"
         if name not in names:
             names.append(name)
@@ -91,14 +91,19 @@ class _When(Extension):
         return parts
 
 
-class _Loader(jinja2.BaseLoader):
+class TemplateLoader(jinja2.BaseLoader):
+    """Templates of a person's ``directory``, then the shipped ones. ``names``: what was read, as places say it."""
+
     def __init__(self, directory: Path | None) -> None:
         self.directory = directory
+        self.names: set[str] = set()
 
     def get_source(
         self, environment: jinja2.Environment, template: str
     ) -> tuple[str, str | None, Callable[[], bool] | None]:
+        """Return a template's text, its name for a person, and what says whether it is still the same."""
         found = self._read(template)
+        self.names.add(found[1])
         # Compared by what they hold: a file can be saved twice between two ticks of the clock that stamps it.
         return *found, lambda: self._read(template) == found
 
@@ -130,7 +135,7 @@ class _Loader(jinja2.BaseLoader):
 @lru_cache(maxsize=2)
 def _environment(directory: Path | None) -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=_Loader(directory),
+        loader=TemplateLoader(directory),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
